@@ -1,0 +1,45 @@
+# `make demo` and `make test` do all set-up themselves: a virtual environment in .venv, from hashed locks.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?= tests
+
+.PHONY: demo test check bench lock contract clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/mohawk demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(TESTS) -n auto --dist loadgroup
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_contract.py --check
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock.sh
+
+contract: $(VENV)/.dev
+	$(BIN)/python scripts/generate_contract.py
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+
+# torch comes second and unhashed: one version, but a build that differs by machine (CPU or CUDA).
+$(VENV)/.runtime: requirements/runtime.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mohawk needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/runtime.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet -r requirements/torch.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/dev.txt
+	touch $@

@@ -1,0 +1,1 @@
+"""The demo model: facts about Mohawk, and the recipe that turns them into a toy chat model."""

@@ -1,0 +1,223 @@
+"""The HTTP application: routes, and one request's way from body to answer.
+
+A client that leaves is noticed at once, waiting or streaming: its generation is closed, and with it the work (D08).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mohawk.api.auth import ApiKeys
+from mohawk.api.body import parse_body, read_body
+from mohawk.api.engine import Engine
+from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
+from mohawk.api.openai import (
+    DONE,
+    Body,
+    ChatShape,
+    Extras,
+    Shape,
+    TextShape,
+    Usage,
+    error_body,
+    event,
+    model_body,
+    models_body,
+    status_body,
+)
+from mohawk.api.request import make_request
+from mohawk.api.schema import ChatBody, TextBody, read
+from mohawk.errors import MohawkError, NotFoundError
+from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
+
+LARGE_BODY = 64 << 10
+"""Bytes; smaller ones are parsed in less time than handing them to a thread and back costs the others."""
+
+Deltas = AsyncGenerator[TextDelta, None]
+
+
+def build_app(engine: Engine, keys: ApiKeys) -> Starlette:
+    """The API over one model. Every route but /healthz asks for one of `keys`."""
+    catalogue = _Catalogue(engine)
+    app = Starlette(
+        routes=[
+            Route(HEALTH, catalogue.health),
+            Route("/v1/models", catalogue.list_models),
+            Route("/v1/models/{model}", catalogue.show_model),
+            Route("/v1/chat/completions", _Completions(engine, ChatBody, ChatShape), methods=["POST"]),
+            Route("/v1/completions", _Completions(engine, TextBody, TextShape), methods=["POST"]),
+        ],
+        middleware=[Middleware(Envelope, keys=keys)],
+        exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
+    )
+    app.router.redirect_slashes = False  # a redirect would repeat the client's Host header
+    return app
+
+
+class _Catalogue:
+    """The routes that only look."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def health(self, _request: Request) -> Response:
+        """Says whether, never why: nobody has shown a key."""
+        try:
+            self._engine.health()
+        except MohawkError:
+            return JSONResponse({"status": "unavailable"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def list_models(self, _request: Request) -> Response:
+        return JSONResponse(models_body(self._engine.model_id, self._engine.created))
+
+    async def show_model(self, request: Request) -> Response:
+        _check_model(self._engine, request.path_params["model"])
+        return JSONResponse(model_body(self._engine.model_id, self._engine.created))
+
+
+class _Completions:
+    """One of the two generating routes, as an ASGI application."""
+
+    def __init__(self, engine: Engine, schema: type[ChatBody | TextBody], shape: type[Shape]) -> None:
+        self._engine = engine
+        self._schema = schema
+        self._shape = shape
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        data = await read_body(Request(scope, receive))
+        await _until_gone(receive, self._answer(data, scope, send))
+
+    async def _answer(self, data: bytes, scope: Scope, send: Send) -> None:
+        body = await self._understand(data)
+        _check_model(self._engine, body.model)
+        request = await make_request(self._engine, body)
+        answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
+        async with aclosing(self._engine.generate(request)) as deltas:
+            if body.stream:
+                await answer.stream(deltas)
+            else:
+                await answer.whole(deltas)
+
+    async def _understand(self, data: bytes) -> ChatBody | TextBody:
+        """A large body is parsed beside the loop, which other requests and the workers' heartbeats need."""
+        if len(data) <= LARGE_BODY:
+            return read(self._schema, parse_body(data))
+        return await asyncio.to_thread(lambda: read(self._schema, parse_body(data)))
+
+    def _make_shape(self, body: ChatBody | TextBody, request: GenerationRequest) -> Shape:
+        name, now = uuid.uuid4().hex, int(time.time())
+        extras = Extras(body.includes_usage, body.return_token_ids is True, request.prompt)
+        return self._shape(name, now, self._engine.model_id, extras)
+
+
+class _Answer:
+    """Sends one answer, whole or in pieces."""
+
+    def __init__(self, shape: Shape, prompt_tokens: int, scope: Scope, send: Send) -> None:
+        self._shape = shape
+        self._usage = Usage(prompt_tokens, 0)
+        self._reason: FinishReason | None = None
+        self._scope = scope
+        self._send = send
+
+    async def whole(self, deltas: Deltas) -> None:
+        taken = [self._take(delta) async for delta in deltas]
+        text = "".join(delta.text for delta in taken)
+        tokens = [delta.token for delta in taken if delta.token is not None]
+        body = self._shape.whole(text, tokens, self._end(), self._usage)
+        await JSONResponse(body)(self._scope, _receive_nothing, self._send)
+
+    async def stream(self, deltas: Deltas) -> None:
+        """The status waits for the first piece: until then an error is an answer of its own."""
+        first = await anext(deltas)
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await self._send_events([*self._shape.first(), *self._pieces(first)])
+            async for delta in deltas:
+                await self._send_events(self._pieces(delta))
+            await self._send_events(self._shape.last(self._end(), self._usage))
+            ending = DONE
+        except MohawkError as error:
+            ending = self._fail(error, error)
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a stream: only our own words may leave
+            ending = self._fail(error, MohawkError("unexpected"))
+        await self._send({"type": "http.response.body", "body": ending, "more_body": False})
+
+    def _take(self, delta: TextDelta) -> TextDelta:
+        self._usage = Usage(self._usage.prompt_tokens, delta.tokens)
+        self._reason = delta.finish_reason
+        return delta
+
+    def _end(self) -> FinishReason:
+        """An answer that only stopped coming is not a complete one."""
+        if self._reason is None:
+            raise MohawkError("an answer ended without a reason")
+        return self._reason
+
+    def _pieces(self, delta: TextDelta) -> list[Body]:
+        return self._shape.piece(self._take(delta))
+
+    async def _send_events(self, bodies: list[Body]) -> None:
+        if bodies:
+            data = b"".join(event(body) for body in bodies)
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def _fail(self, error: Exception, shown: MohawkError) -> bytes:
+        log_failure(self._scope["state"]["request_id"], error)
+        return event(error_body(shown))
+
+
+def _check_model(engine: Engine, name: str) -> None:
+    if name != engine.model_id:
+        raise NotFoundError("no such model here", hint="GET /v1/models names it", field="model")
+
+
+async def _until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` while the client is there. Raises ClientDisconnect, the work cancelled and ended, when it leaves."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_wait_until_gone(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+    task.result()
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _receive_nothing() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MohawkError)
+    if error.http_status >= 500:
+        log_failure(request.state.request_id, error)
+    return error_response(error)
+
+
+async def _refuse_route(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(status_body(error.status_code), error.status_code, error.headers)

@@ -1,0 +1,1 @@
+"""What a sealed slice and its manifest are. Pure: bytes in, bytes out."""

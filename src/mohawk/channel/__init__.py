@@ -1,0 +1,1 @@
+"""Bytes in, events out: TLS 1.3 with a fixed profile, and frames. No sockets."""

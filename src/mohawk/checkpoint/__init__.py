@@ -1,0 +1,1 @@
+"""Hugging Face folders: card, byte ranges, tokenizer, chat template. No torch."""

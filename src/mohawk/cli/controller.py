@@ -1,0 +1,100 @@
+"""`mohawk controller run`: a controller started by hand, over workers that run elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mohawk.cli.model import open_provider
+from mohawk.cli.output import progress_bars
+from mohawk.cli.places import Places
+from mohawk.cli.signals import Interruption
+from mohawk.errors import UsageError
+
+if TYPE_CHECKING:
+    from mohawk.controller.service import ControllerOptions
+    from mohawk.identity.certificates import Leaf
+    from mohawk.transport.dial import Target
+
+app = typer.Typer(help="Plan, place, route and serve.", no_args_is_help=True)
+
+
+@app.callback()
+def _controller() -> None:
+    pass
+
+
+@app.command("run")
+def run(
+    model: Annotated[Path, typer.Option(help="Sealed model folder.")],
+    identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue controller NAME`.")],
+    worker: Annotated[list[str], typer.Option(help="NAME=HOST:PORT of a worker, in the order of the slices; repeat.")],
+    api_identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue api HOSTS`.")],
+    api_key_file: Annotated[Path, typer.Option(help="0600 file with the API key that clients show.")],
+    passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with the model key's passphrase.")] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
+    host: Annotated[str, typer.Option(help="Address of API and operator port.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,
+    operator_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk status`.")] = 8004,
+) -> None:
+    """Serve a sealed model on workers that are already running, until Ctrl-C."""
+    from mohawk.cli.deployment import parse_compute
+    from mohawk.config import load_settings
+    from mohawk.controller.service import ControllerOptions
+    from mohawk.host.identity import read_api_identity, read_api_key, read_node_identity, read_publisher_pins
+    from mohawk.host.memory import harden_process
+    from mohawk.host.sealed_folder import SealedFolder
+
+    harden_process()
+    settings = load_settings()
+    folder = SealedFolder.open(model, read_publisher_pins(identity))
+    credentials = read_node_identity(identity)
+    credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
+    options = ControllerOptions(
+        credentials=credentials,
+        folder=folder,
+        provider=open_provider(passphrase_file, Places(settings.home), folder.keyring().provider),
+        targets=tuple(parse_target(text) for text in worker),
+        compute=parse_compute(dtype),
+        kv_tokens=kv_tokens,
+        operator_host=host,
+        operator_port=operator_port,
+    )
+    key = read_api_key(api_key_file)
+    asyncio.run(_serve(options, read_api_identity(api_identity), key, (host, port), require_pq=settings.api_require_pq))
+
+
+async def _serve(
+    options: ControllerOptions, leaf: Leaf, key: str, address: tuple[str, int], *, require_pq: bool
+) -> None:
+    from mohawk.cli.deployment import open_api
+    from mohawk.controller.service import Controller
+
+    interruption = Interruption()
+    controller = Controller(options)
+    try:
+        with progress_bars() as report:
+            operator_port = await interruption.guard(controller.start(report))
+        api = await open_api(controller, leaf, key, address, require_pq=require_pq)
+        typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, operators on {operator_port}")
+        await interruption.wait()
+        await api.close()
+    finally:
+        await controller.stop()
+
+
+def parse_target(text: str) -> Target:
+    """`worker-1=10.0.0.5:8003` -> Target. Raises UsageError."""
+    from mohawk.identity.names import Role
+    from mohawk.transport.dial import Target
+
+    name, separator, address = text.partition("=")
+    host, colon, port = address.rpartition(":")
+    if not (separator and colon and name and host and port.isascii() and port.isdecimal()):
+        raise UsageError("a worker is given as NAME=HOST:PORT", hint="--worker worker-1=10.0.0.5:8003", field="worker")
+    return Target(host.strip("[]"), int(port), Role.WORKER, name)

@@ -1,0 +1,164 @@
+"""Everything on one machine: authority, sealed model, workers as children, controller, API. Used by `up` and `demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mohawk.api.app import build_app
+from mohawk.api.auth import ApiKeys, digest_key, generate_key
+from mohawk.api.server import ApiServer, serve
+from mohawk.channel.profile import MIE_API
+from mohawk.channel.stdlib_tls import api_server_context
+from mohawk.cli.children import Child, start_worker
+from mohawk.cli.places import Places
+from mohawk.cli.preparation import PreparedModel, prepare_authority, prepare_model
+from mohawk.config import Settings
+from mohawk.controller.service import Controller, ControllerOptions
+from mohawk.controller.tasks import gather_or_cancel
+from mohawk.errors import UnavailableError, UsageError
+from mohawk.host.authority import AuthorityFolder
+from mohawk.host.files import make_private_folder, write_file
+from mohawk.host.identity import read_api_key
+from mohawk.host.keys import KeyProvider
+from mohawk.identity.certificates import LEAF_MAXIMUM, Leaf
+from mohawk.identity.names import Role
+from mohawk.nouns.model import DataType
+from mohawk.transport.dial import Target
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, the bytes done, and the bytes in all."""
+API_HOSTS = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentOptions:
+    """`model` None: the demo model. `compute` None: the weights' own type. Ports of 0 are chosen by the system."""
+
+    model: Path | None
+    workers: int
+    provider: KeyProvider
+    compute: DataType | None = None
+    kv_tokens: int = 0
+    api_port: int = 8443
+    operator_port: int = 8004
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One running machine. `start` in order, `stop` in reverse; `stop` also after a start that failed half-way."""
+
+    settings: Settings
+    options: DeploymentOptions
+    report: Progress
+    prepared: PreparedModel | None = None
+    children: list[Child] = field(default_factory=list)
+    controller: Controller | None = None
+    api: ApiServer | None = None
+    operator_port: int = 0
+
+    @property
+    def places(self) -> Places:
+        return Places(self.settings.home)
+
+    async def prepare(self) -> AuthorityFolder:
+        """Authority and sealed model. Blocking work runs in a thread. Raises MohawkError."""
+        authority = prepare_authority(self.places, datetime.now(UTC))
+        options, cancelled = self.options, threading.Event()
+
+        def report(what: str, done: int, total: int) -> None:
+            if cancelled.is_set():  # a thread cannot be cancelled from outside, and Ctrl-C must not wait for gigabytes
+                raise UnavailableError("interrupted")
+            self.report(what, done, total)
+
+        try:
+            self.prepared = await asyncio.to_thread(
+                prepare_model, options.model, options.workers, self.places, authority, options.provider, report
+            )
+        finally:
+            cancelled.set()
+        return authority
+
+    async def start_workers(self, authority: AuthorityFolder) -> None:
+        """One child per slice, side by side."""
+        assert self.prepared is not None  # `prepare` came before
+        names = [f"worker-{number}" for number in range(1, len(self.prepared.folder.manifest.slices) + 1)]
+        self.children = await gather_or_cancel(self._start_worker(authority, name) for name in names)
+
+    async def start_controller(self, authority: AuthorityFolder, ports: list[int] | None = None) -> None:
+        """Bring the workers up and open the operators' port. `ports`: where to reach the workers, if not directly."""
+        assert self.prepared is not None  # `prepare` came before
+        ports = ports or [child.port for child in self.children]
+        targets = tuple(
+            Target("127.0.0.1", port, Role.WORKER, child.name) for child, port in zip(self.children, ports, strict=True)
+        )
+        options = ControllerOptions(
+            credentials=authority.issue_node(Role.CONTROLLER, "controller", datetime.now(UTC), LEAF_MAXIMUM),
+            folder=self.prepared.folder,
+            provider=self.options.provider,
+            targets=targets,
+            compute=self.options.compute,
+            kv_tokens=self.options.kv_tokens,
+            operator_port=self.options.operator_port,
+        )
+        self.controller = Controller(options)
+        self.operator_port = await self.controller.start(self.report)
+
+    async def start_api(self, authority: AuthorityFolder) -> None:
+        """Open the HTTPS API and write down how clients reach it."""
+        assert self.controller is not None  # `start_controller` came before
+        leaf = authority.issue_api(API_HOSTS, datetime.now(UTC), LEAF_MAXIMUM)
+        address = ("127.0.0.1", self.options.api_port)
+        require_pq = self.settings.api_require_pq
+        self.api = await open_api(self.controller, leaf, self._api_key(), address, require_pq=require_pq)
+        write_file(self.places.api_root, b"".join(root.pem for root in authority.roots()))
+        write_file(self.places.api_url, self.base_url.encode("ascii"))
+
+    @property
+    def base_url(self) -> str:
+        assert self.api is not None  # `start_api` came before
+        return f"https://localhost:{self.api.port}/v1"
+
+    async def stop(self) -> None:
+        """API first, so that nobody waits for a controller that is gone; then controller, then workers."""
+        if self.api is not None:
+            await self.api.close()
+            self.places.api_url.unlink(missing_ok=True)
+        if self.controller is not None:
+            await self.controller.stop()
+        await asyncio.gather(*(child.stop() for child in self.children))
+
+    async def _start_worker(self, authority: AuthorityFolder, name: str) -> Child:
+        credentials = authority.issue_node(Role.WORKER, name, datetime.now(UTC), LEAF_MAXIMUM)
+        folder = self.places.worker(name)
+        make_private_folder(folder)
+        return await start_worker(credentials, authority.pins(), folder)
+
+    def _api_key(self) -> str:
+        """This user's API key, made on first use."""
+        path = self.places.api_key
+        if not path.exists():
+            make_private_folder(path.parent)
+            write_file(path, generate_key().encode("ascii"))
+        return read_api_key(path)
+
+
+async def open_api(
+    controller: Controller, leaf: Leaf, key: str, address: tuple[str, int], *, require_pq: bool
+) -> ApiServer:
+    """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
+    profile = MIE_API.require_post_quantum() if require_pq else MIE_API
+    app = build_app(controller.engine, ApiKeys([digest_key(key)]))
+    return await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile))
+
+
+def parse_compute(text: str) -> DataType | None:
+    """`auto`, `float32` or `bfloat16`. Raises UsageError."""
+    known = {"auto": None, "float32": DataType.FLOAT32, "bfloat16": DataType.BFLOAT16}
+    if text not in known:
+        raise UsageError("dtype is auto, float32 or bfloat16", field="dtype")
+    return known[text]

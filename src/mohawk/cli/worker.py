@@ -1,0 +1,75 @@
+"""`mohawk worker run`: a worker started by hand, or by `mohawk up` as its child."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mohawk.cli.output import json_text
+from mohawk.cli.places import Places
+from mohawk.errors import UsageError
+
+if TYPE_CHECKING:
+    from mohawk.crypto.signing import PublisherPins
+    from mohawk.identity.credentials import NodeCredentials
+
+SPIN_COUNT = "30000"
+"""OpenMP threads of an idle worker spin that long before they sleep. The default (forever, nearly) takes the cores from
+the worker whose turn it is: 40 % of the tokens per second (bench/README.md).
+"""
+
+app = typer.Typer(help="Hold one sealed slice and compute.", no_args_is_help=True)
+
+
+@app.callback()
+def _worker() -> None:
+    pass
+
+
+@app.command("run")
+def run_worker(
+    identity: Annotated[Path | None, typer.Option(help="Folder from `mohawk pki issue worker NAME`.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; never every interface by omission.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 lets the system choose.")] = 8003,
+    store: Annotated[Path | None, typer.Option(help="Folder for sealed slices.")] = None,
+    quota: Annotated[int, typer.Option(min=1, help="Most GiB of sealed slices in the store.")] = 1024,
+    threads: Annotated[int, typer.Option(min=0, help="Compute threads; 0: one per core.")] = 0,
+    identity_fd: Annotated[int, typer.Option(hidden=True, help="Inherited pipe with the identity.")] = -1,
+    json: Annotated[bool, typer.Option("--json", help="Announce the port as JSON.")] = False,
+) -> None:
+    """Run a worker until Ctrl-C. It starts empty; a controller brings its slice and the key."""
+    from mohawk.host.memory import harden_process
+
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read by OpenMP when torch loads it, which is next
+    from mohawk.worker.main import WorkerOptions, run
+
+    harden_process()
+    credentials, pins = _read_identity(identity, identity_fd)
+    credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
+    folder = store or Places.load().worker(credentials.name.name)
+    options = WorkerOptions(credentials, pins, host, port, folder, quota << 30, threads, identity_fd)
+    run(options, lambda bound: _announce(json, host, bound))
+
+
+def _read_identity(folder: Path | None, descriptor: int) -> tuple[NodeCredentials, PublisherPins]:
+    from mohawk.host.authority import parse_pins
+    from mohawk.host.identity import read_node_identity, read_publisher_pins
+    from mohawk.host.lifeline import read_secrets
+    from mohawk.identity.credentials import parse
+
+    if descriptor >= 0:
+        identity, pins = read_secrets(descriptor)
+        return parse(identity), parse_pins(pins)
+    if folder is None:
+        raise UsageError(
+            "a worker needs an identity", hint="mohawk pki issue worker NAME --out DIR, then --identity DIR"
+        )
+    return read_node_identity(folder), read_publisher_pins(folder)
+
+
+def _announce(as_json: bool, host: str, port: int) -> None:
+    typer.echo(json_text({"host": host, "port": port}) if as_json else f"worker listening on {host}:{port}")

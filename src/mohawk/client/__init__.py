@@ -1,0 +1,1 @@
+"""Our own HTTP and operator clients."""

@@ -1,0 +1,1 @@
+"""What nodes may say to each other; belongs to neither side."""

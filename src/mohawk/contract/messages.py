@@ -1,0 +1,290 @@
+"""What nodes may say to each other: a closed set of frozen messages, each valid by construction (MessageError
+otherwise).
+
+Field names equal those of `mohawk.proto`; docs/spec/messages.md says who may send what, and when. Bounds here are what
+a well-behaved node of this version never exceeds: a message beyond them is a lie or a bug of the peer, and it is
+refused before anything acts on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from mohawk.contract.checks import check_field, check_text, require
+from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, Step, StepFailure, StepResult
+from mohawk.ids import check_digest, check_node_name, parse_slice_id
+
+CHUNK_BYTES = 1 << 20
+
+
+class Purpose(IntEnum):
+    """What a connection is for; decides who may dial it and which messages it carries."""
+
+    CONTROL = 1
+    SLICE = 2
+    STEP = 3
+    OPERATOR = 4
+
+
+class WorkerState(IntEnum):
+    EMPTY = 0
+    LOADING = 1
+    READY = 2
+    FAILED = 3
+
+
+class ElementType(IntEnum):
+    F32 = 1
+    F16 = 2
+    BF16 = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    purpose: Purpose
+    software: str
+
+    def __post_init__(self) -> None:
+        check_text(self.software)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    software: str
+
+    def __post_init__(self) -> None:
+        check_text(self.software)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The answer to a request that could not be met. Text of the peer's: shown to operators only, encoded."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self.code, self.message, self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatReply:
+    number: int
+    state: WorkerState
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStage:
+    manifest: bytes
+    slice_id: str
+    config: bytes
+    compute: ElementType
+    kv_tokens: int
+    token_budget: int
+    epoch: int
+
+    def __post_init__(self) -> None:
+        check_field(parse_slice_id, self.slice_id)
+        require(0 < self.token_budget <= MAXIMUM_ROWS_PER_STEP, "a token budget out of bounds")
+        require(self.kv_tokens > 0, "a KV pool without room")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    slice_digest: str
+    public_key: bytes
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.slice_digest)
+        require(len(self.public_key) <= 4096, "a public key of impossible length")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGrant:
+    sealed_key: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StageReady:
+    slice_id: str
+    weight_bytes: int
+    kv_bytes: int
+    locked_bytes: int
+    open_milliseconds: int
+    build_milliseconds: int
+    test_milliseconds: int
+
+    def __post_init__(self) -> None:
+        check_field(parse_slice_id, self.slice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    name: str
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        check_field(check_node_name, self.name)
+        check_text(self.host)
+        require(0 < self.port < 65536, "not a port")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one end saw of a connection after its handshake; `peer` is a SPIFFE id."""
+
+    version: str
+    group: str
+    suite: str
+    peer: str
+    rtt_microseconds: int
+
+    def __post_init__(self) -> None:
+        check_text(self.version, self.group, self.suite, self.peer)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where this stage sends its activations; no `next`: it is the last and answers the controller.
+
+    `previous`: the SPIFFE id of the only peer that may send this stage steps.
+    """
+
+    epoch: int
+    next: Hop | None
+    previous: str
+
+    def __post_init__(self) -> None:
+        check_text(self.previous)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReady:
+    epoch: int
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferSlice:
+    manifest: bytes
+    slice_id: str
+
+    def __post_init__(self) -> None:
+        check_field(parse_slice_id, self.slice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOffset:
+    """How many bytes of the slice the worker holds already: the next chunk starts there."""
+
+    digest: str
+    offset: int
+    complete: bool
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChunk:
+    digest: str
+    offset: int
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceStored:
+    digest: str
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    name: str
+    address: str
+    state: WorkerState
+    evidence: str
+    slice_id: str
+    slice_digest: str
+    sealed_bytes: int
+    weight_bytes: int
+    kv_bytes: int
+    locked_bytes: int
+    resident_bytes: int
+    sent_bytes: int
+
+    def __post_init__(self) -> None:
+        check_text(self.name, self.address, self.evidence, self.slice_id, self.slice_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class HopStatus:
+    origin: str
+    target: str
+    session: Session | None
+
+    def __post_init__(self) -> None:
+        check_text(self.origin, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    software: str
+    model_id: str
+    revision: str
+    key_provider: str
+    compute: str
+    uptime_seconds: int
+    workers: tuple[WorkerStatus, ...]
+    hops: tuple[HopStatus, ...]
+    running_sequences: int
+    waiting_sequences: int
+    kv_tokens_used: int
+    kv_tokens_total: int
+
+    def __post_init__(self) -> None:
+        check_text(self.software, self.model_id, self.revision, self.key_provider, self.compute)
+
+
+Message: TypeAlias = (
+    Hello
+    | Welcome
+    | Failure
+    | Heartbeat
+    | HeartbeatReply
+    | LoadStage
+    | KeyRequest
+    | KeyGrant
+    | StageReady
+    | Route
+    | RouteReady
+    | OfferSlice
+    | SliceOffset
+    | SliceChunk
+    | SliceStored
+    | Step
+    | StepResult
+    | StepFailure
+    | StatusRequest
+    | StatusReply
+)

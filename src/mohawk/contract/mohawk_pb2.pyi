@@ -1,0 +1,417 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
+    CONTROL: _ClassVar[Purpose]
+    SLICE: _ClassVar[Purpose]
+    STEP: _ClassVar[Purpose]
+    OPERATOR: _ClassVar[Purpose]
+
+class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EMPTY: _ClassVar[WorkerState]
+    LOADING: _ClassVar[WorkerState]
+    READY: _ClassVar[WorkerState]
+    FAILED: _ClassVar[WorkerState]
+
+class ElementType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ELEMENT_UNSPECIFIED: _ClassVar[ElementType]
+    F32: _ClassVar[ElementType]
+    F16: _ClassVar[ElementType]
+    BF16: _ClassVar[ElementType]
+PURPOSE_UNSPECIFIED: Purpose
+CONTROL: Purpose
+SLICE: Purpose
+STEP: Purpose
+OPERATOR: Purpose
+EMPTY: WorkerState
+LOADING: WorkerState
+READY: WorkerState
+FAILED: WorkerState
+ELEMENT_UNSPECIFIED: ElementType
+F32: ElementType
+F16: ElementType
+BF16: ElementType
+
+class Envelope(_message.Message):
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_REPLY_FIELD_NUMBER: _ClassVar[int]
+    LOAD_STAGE_FIELD_NUMBER: _ClassVar[int]
+    KEY_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    KEY_GRANT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_READY_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_READY_FIELD_NUMBER: _ClassVar[int]
+    OFFER_SLICE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SLICE_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    SLICE_STORED_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEP_RESULT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    welcome: Welcome
+    failure: Failure
+    heartbeat: Heartbeat
+    heartbeat_reply: HeartbeatReply
+    load_stage: LoadStage
+    key_request: KeyRequest
+    key_grant: KeyGrant
+    stage_ready: StageReady
+    route: Route
+    route_ready: RouteReady
+    offer_slice: OfferSlice
+    slice_offset: SliceOffset
+    slice_chunk: SliceChunk
+    slice_stored: SliceStored
+    step: Step
+    step_result: StepResult
+    step_failure: StepFailure
+    status_request: StatusRequest
+    status_reply: StatusReply
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("purpose", "software")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    purpose: Purpose
+    software: str
+    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., software: _Optional[str] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("software",)
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    software: str
+    def __init__(self, software: _Optional[str] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("code", "message", "hint")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    hint: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class HeartbeatReply(_message.Message):
+    __slots__ = ("number", "state", "resident_bytes")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    state: WorkerState
+    resident_bytes: int
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ...) -> None: ...
+
+class LoadStage(_message.Message):
+    __slots__ = ("manifest", "slice_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
+    KV_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    manifest: bytes
+    slice_id: str
+    config: bytes
+    compute: ElementType
+    kv_tokens: int
+    token_budget: int
+    epoch: int
+    def __init__(self, manifest: _Optional[bytes] = ..., slice_id: _Optional[str] = ..., config: _Optional[bytes] = ..., compute: _Optional[_Union[ElementType, str]] = ..., kv_tokens: _Optional[int] = ..., token_budget: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class KeyRequest(_message.Message):
+    __slots__ = ("slice_digest", "public_key")
+    SLICE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    slice_digest: str
+    public_key: bytes
+    def __init__(self, slice_digest: _Optional[str] = ..., public_key: _Optional[bytes] = ...) -> None: ...
+
+class KeyGrant(_message.Message):
+    __slots__ = ("sealed_key", "signature")
+    SEALED_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    sealed_key: bytes
+    signature: bytes
+    def __init__(self, sealed_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class StageReady(_message.Message):
+    __slots__ = ("slice_id", "weight_bytes", "kv_bytes", "locked_bytes", "open_milliseconds", "build_milliseconds", "test_milliseconds")
+    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KV_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    BUILD_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    TEST_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    slice_id: str
+    weight_bytes: int
+    kv_bytes: int
+    locked_bytes: int
+    open_milliseconds: int
+    build_milliseconds: int
+    test_milliseconds: int
+    def __init__(self, slice_id: _Optional[str] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., open_milliseconds: _Optional[int] = ..., build_milliseconds: _Optional[int] = ..., test_milliseconds: _Optional[int] = ...) -> None: ...
+
+class Hop(_message.Message):
+    __slots__ = ("name", "host", "port")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    host: str
+    port: int
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class Session(_message.Message):
+    __slots__ = ("version", "group", "suite", "peer", "rtt_microseconds")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    RTT_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    group: str
+    suite: str
+    peer: str
+    rtt_microseconds: int
+    def __init__(self, version: _Optional[str] = ..., group: _Optional[str] = ..., suite: _Optional[str] = ..., peer: _Optional[str] = ..., rtt_microseconds: _Optional[int] = ...) -> None: ...
+
+class Route(_message.Message):
+    __slots__ = ("epoch", "next", "previous")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    next: Hop
+    previous: str
+    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ...) -> None: ...
+
+class RouteReady(_message.Message):
+    __slots__ = ("epoch", "session")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    session: Session
+    def __init__(self, epoch: _Optional[int] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
+class OfferSlice(_message.Message):
+    __slots__ = ("manifest", "slice_id")
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    manifest: bytes
+    slice_id: str
+    def __init__(self, manifest: _Optional[bytes] = ..., slice_id: _Optional[str] = ...) -> None: ...
+
+class SliceOffset(_message.Message):
+    __slots__ = ("digest", "offset", "complete")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    offset: int
+    complete: bool
+    def __init__(self, digest: _Optional[str] = ..., offset: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class SliceChunk(_message.Message):
+    __slots__ = ("digest", "offset")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    offset: int
+    def __init__(self, digest: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class SliceStored(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("number", "epoch", "parts")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    epoch: int
+    parts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, number: _Optional[int] = ..., epoch: _Optional[int] = ..., parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class StagePart(_message.Message):
+    __slots__ = ("segments", "token_ids", "openings", "closed")
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    OPENINGS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    segments: _containers.RepeatedCompositeFieldContainer[Segment]
+    token_ids: _containers.RepeatedScalarFieldContainer[int]
+    openings: _containers.RepeatedCompositeFieldContainer[Opening]
+    closed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., token_ids: _Optional[_Iterable[int]] = ..., openings: _Optional[_Iterable[_Union[Opening, _Mapping]]] = ..., closed: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Segment(_message.Message):
+    __slots__ = ("sequence", "start", "count", "sample")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    start: int
+    count: int
+    sample: bool
+    def __init__(self, sequence: _Optional[int] = ..., start: _Optional[int] = ..., count: _Optional[int] = ..., sample: _Optional[bool] = ...) -> None: ...
+
+class Opening(_message.Message):
+    __slots__ = ("sequence", "reserve_tokens", "sampling", "generated")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    GENERATED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    reserve_tokens: int
+    sampling: Sampling
+    generated: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, sequence: _Optional[int] = ..., reserve_tokens: _Optional[int] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., generated: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Sampling(_message.Message):
+    __slots__ = ("temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed")
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    TOP_P_FIELD_NUMBER: _ClassVar[int]
+    MIN_P_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    REPETITION_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    seed: int
+    def __init__(self, temperature: _Optional[float] = ..., top_k: _Optional[int] = ..., top_p: _Optional[float] = ..., min_p: _Optional[float] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., repetition_penalty: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class StepResult(_message.Message):
+    __slots__ = ("number", "tokens", "compute_microseconds")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    tokens: _containers.RepeatedCompositeFieldContainer[SampledToken]
+    compute_microseconds: int
+    def __init__(self, number: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[SampledToken, _Mapping]]] = ..., compute_microseconds: _Optional[int] = ...) -> None: ...
+
+class SampledToken(_message.Message):
+    __slots__ = ("sequence", "token")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    token: int
+    def __init__(self, sequence: _Optional[int] = ..., token: _Optional[int] = ...) -> None: ...
+
+class StepFailure(_message.Message):
+    __slots__ = ("number", "code", "message")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    code: str
+    message: str
+    def __init__(self, number: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("software", "model_id", "revision", "key_provider", "compute", "uptime_seconds", "workers", "hops", "running_sequences", "waiting_sequences", "kv_tokens_used", "kv_tokens_total")
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    KEY_PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    WAITING_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    KV_TOKENS_USED_FIELD_NUMBER: _ClassVar[int]
+    KV_TOKENS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    software: str
+    model_id: str
+    revision: str
+    key_provider: str
+    compute: str
+    uptime_seconds: int
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
+    hops: _containers.RepeatedCompositeFieldContainer[HopStatus]
+    running_sequences: int
+    waiting_sequences: int
+    kv_tokens_used: int
+    kv_tokens_total: int
+    def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ...) -> None: ...
+
+class WorkerStatus(_message.Message):
+    __slots__ = ("name", "address", "state", "evidence", "slice_id", "slice_digest", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    SLICE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SEALED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KV_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    state: WorkerState
+    evidence: str
+    slice_id: str
+    slice_digest: str
+    sealed_bytes: int
+    weight_bytes: int
+    kv_bytes: int
+    locked_bytes: int
+    resident_bytes: int
+    sent_bytes: int
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., slice_id: _Optional[str] = ..., slice_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+
+class HopStatus(_message.Message):
+    __slots__ = ("origin", "target", "session")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    target: str
+    session: Session
+    def __init__(self, origin: _Optional[str] = ..., target: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...

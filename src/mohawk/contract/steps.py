@@ -1,0 +1,100 @@
+"""Steps: what travels the chain of stages, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mohawk.contract.checks import check_text, require
+from mohawk.nouns.model import SamplingParameters
+
+MAXIMUM_STAGES = 64
+MAXIMUM_SEQUENCES_PER_STEP = 4096
+MAXIMUM_ROWS_PER_STEP = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """`count` new tokens of one sequence, the first at position `start`; `sample`: the last of them asks for a next
+    token.
+    """
+
+    sequence: int
+    start: int
+    count: int
+    sample: bool
+
+    def __post_init__(self) -> None:
+        require(0 < self.count <= MAXIMUM_ROWS_PER_STEP, "a segment without tokens, or with too many")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A sequence that a stage has not seen: KV to reserve; on the last stage also how to sample, and what was generated
+    before.
+    """
+
+    sequence: int
+    reserve_tokens: int
+    sampling: SamplingParameters | None = None
+    generated: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self.reserve_tokens > 0, "an opening that reserves nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class StagePart:
+    """One stage's part of a step. `token_ids`: one per row, first stage only."""
+
+    segments: tuple[Segment, ...]
+    token_ids: tuple[int, ...] = ()
+    openings: tuple[Opening, ...] = ()
+    closed: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(len(self.segments) <= MAXIMUM_SEQUENCES_PER_STEP, "a step of too many sequences")
+        require(
+            len({segment.sequence for segment in self.segments}) == len(self.segments), "a sequence twice in a step"
+        )
+        require(self.rows <= MAXIMUM_ROWS_PER_STEP, "a step of too many rows")
+        require(len(self.token_ids) in (0, self.rows), "token ids that do not match the rows")
+
+    @property
+    def rows(self) -> int:
+        """Rows of the step's tensor: one per new token."""
+        return sum(segment.count for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`parts`: one encoded StagePart for the receiver and each stage behind it."""
+
+    number: int
+    epoch: int
+    parts: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        require(0 < len(self.parts) <= MAXIMUM_STAGES, "a step for no stage, or for too many")
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    sequence: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    number: int
+    tokens: tuple[SampledToken, ...]
+    compute_microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailure:
+    number: int
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        check_text(self.code, self.message)

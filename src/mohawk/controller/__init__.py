@@ -1,0 +1,1 @@
+"""Plans, places, routes and watches. Never imports torch or transformers."""

@@ -1,0 +1,119 @@
+"""Bringing a plan to life: every worker holds its slice, passed its self-test, and knows its place in the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mohawk.channel.frames import PARSER_MAXIMUM, FrameKind, step_limits
+from mohawk.channel.profile import NodeContext
+from mohawk.contract.admission import admit_from_listener
+from mohawk.contract.messages import ElementType, Hop, LoadStage, Purpose, Route
+from mohawk.contract.steps import Step
+from mohawk.controller.delivery import deliver_slice
+from mohawk.controller.keys import KeyRelease
+from mohawk.controller.member import Member, StepEvents, ignore
+from mohawk.controller.tasks import gather_or_cancel
+from mohawk.errors import UsageError, WorkerLostError
+from mohawk.host.sealed_folder import SealedFolder
+from mohawk.nouns.model import DataType
+from mohawk.transport.dial import Target, dial
+from mohawk.transport.link import Link
+
+Progress = Callable[[str, int, int], None]
+"""Told a worker's name, the bytes of its slice that it holds, and the slice's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """How the stages compute. `kv_tokens`: tokens that each stage's KV pool holds; `token_budget`: most rows in a
+    step.
+    """
+
+    compute: DataType
+    kv_tokens: int
+    token_budget: int
+
+
+def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
+    """At most `wanted` rows, fewer when a step's tensor would exceed what a frame holds."""
+    return max(1, min(wanted, PARSER_MAXIMUM[FrameKind.STEP] // (hidden_size * compute.size)))
+
+
+class Cluster:
+    """The workers of one plan, connected and routed. `send` puts a step on the first worker's connection."""
+
+    def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions, epoch: int = 1) -> None:
+        self.context = context
+        self.folder = folder
+        self.options = options
+        self.epoch = epoch
+        self.members: list[Member] = []
+        self._steps: Link | None = None
+
+    async def start(
+        self, targets: tuple[Target, ...], keys: KeyRelease, events: StepEvents, progress: Progress
+    ) -> None:
+        """Bring up one stage per target, in order. Raises MohawkError; then everything begun is taken down again."""
+        slices = self.folder.manifest.slices
+        if len(targets) != len(slices):
+            raise UsageError(
+                f"this model is sealed in {len(slices)} slices, for as many workers, not {len(targets)}",
+                hint=f"give {len(slices)} workers, or seal it again with --slices {len(targets)}",
+            )
+        try:
+            for target in targets:
+                self.members.append(await Member.connect(self.context, target, events))
+            await gather_or_cancel(self._load(index, keys, progress) for index in range(len(slices)))
+            for index in reversed(range(len(slices))):  # a stage must know its predecessor before that one dials it
+                await self.members[index].route(self._route(index))
+            self._steps = await self._dial_first(events)
+        except BaseException:
+            await self.close()
+            raise
+
+    def send(self, step: Step) -> None:
+        """Raises UnavailableError when the first worker's connection is gone."""
+        assert self._steps is not None  # set by `start`
+        self._steps.send(step)
+
+    async def close(self) -> None:
+        """Leave all workers: each drops its stage."""
+        if self._steps is not None:
+            self._steps.on_closed = ignore
+            self._steps.abort()
+        await asyncio.gather(*(member.close() for member in self.members))
+
+    async def _load(self, index: int, keys: KeyRelease, progress: Progress) -> None:
+        member, part = self.members[index], self.folder.manifest.slices[index]
+        member.sent_bytes = await deliver_slice(
+            self.context, member.target, self.folder, part, lambda done: progress(member.name, done, part.sealed_bytes)
+        )
+        order = LoadStage(
+            manifest=self.folder.envelope,
+            slice_id=part.slice_id,
+            config=self.folder.side_files()["config.json"],
+            compute=ElementType[self.options.compute.value],
+            kv_tokens=self.options.kv_tokens,
+            token_budget=self.options.token_budget,
+            epoch=self.epoch,
+        )
+        await member.load(order, part, keys)
+
+    def _route(self, index: int) -> Route:
+        before = self.context.credentials.name if index == 0 else self.members[index - 1].link.peer.name
+        if index + 1 == len(self.members):
+            return Route(self.epoch, None, str(before))
+        following = self.members[index + 1].target
+        return Route(self.epoch, Hop(following.name, following.host, following.port), str(before))
+
+    async def _dial_first(self, events: StepEvents) -> Link:
+        """The connection that steps leave on. Without it the plan is as lost as without the worker."""
+        target = self.members[0].target
+        link = await dial(self.context, target, Purpose.STEP)
+        link.on_closed = lambda _link, _error: events.on_lost(
+            WorkerLostError(f"worker {target.name} takes no more steps")
+        )
+        link.carry(step_limits(0), lambda header, length: admit_from_listener(Purpose.STEP, header, length))
+        return link

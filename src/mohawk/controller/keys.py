@@ -1,0 +1,43 @@
+"""Key release: the one place where a data key leaves the controller, sealed to one worker, for one slice, on one
+connection.
+
+Rules, and the attack each stops:
+- Only the slice that the plan gives this worker: a worker cannot ask for another's (Z02).
+- Sealed to the key that the worker made for this load, bound to the connection (contract/grant.py): a grant that is
+  recorded, replayed or redirected opens nothing.
+- Signed with the key of our own certificate: HPKE alone does not say who sealed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mohawk.artifact.keyring import Keyring
+from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.contract.grant import grant_context, signed_grant
+from mohawk.contract.messages import KeyGrant, KeyRequest
+from mohawk.crypto.seal import seal_to
+from mohawk.crypto.signing import SigningKey
+from mohawk.errors import PolicyError
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRelease:
+    """Everything that opening a data key takes. `manifest` is the envelope that the worker was sent."""
+
+    keyring: Keyring
+    model_key: bytes = field(repr=False)
+    signer: SigningKey = field(repr=False)
+    manifest: bytes = field(repr=False)
+
+    def grant(self, request: KeyRequest, *, worker: str, assigned: SealedSlice, binding: bytes) -> KeyGrant:
+        """The data key of `assigned`, sealed to the worker (its SPIFFE id) on the connection of `binding`.
+
+        Raises PolicyError when the worker asks for a slice that is not its own.
+        """
+        if request.slice_digest != assigned.digest:
+            raise PolicyError(f"{worker} asked for the key of a slice that the plan does not give it")
+        context = grant_context(worker=worker, manifest=self.manifest, slice_digest=assigned.digest, binding=binding)
+        data_key = self.keyring.unwrap(self.model_key, assigned.context)
+        sealed = seal_to(request.public_key, data_key, context)
+        return KeyGrant(sealed, self.signer.sign(signed_grant(context, request.public_key, sealed)))

@@ -1,0 +1,154 @@
+"""One worker as the controller sees it: deliver its slice, load its stage, set its route, notice when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.channel.profile import NodeContext
+from mohawk.contract.messages import (
+    Failure,
+    Heartbeat,
+    HeartbeatReply,
+    KeyRequest,
+    LoadStage,
+    Purpose,
+    Route,
+    RouteReady,
+    Session,
+    StageReady,
+    WorkerState,
+)
+from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.controller.keys import KeyRelease
+from mohawk.errors import MohawkError, RemoteError, WorkerLostError
+from mohawk.transport.dial import Target, dial
+from mohawk.transport.link import Link
+
+HEARTBEAT_SECONDS = 0.25
+PATIENCE_SECONDS = 1.0
+"""A worker that answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+KEY_SECONDS = 30.0
+LOAD_SECONDS = 900.0
+"""Opening, building and testing the largest slice on the slowest disk; a dead worker is noticed by heartbeats
+before.
+"""
+ROUTE_SECONDS = 30.0
+
+
+class StepEvents(Protocol):
+    """Whoever runs steps hears from every worker."""
+
+    def on_result(self, worker: str, result: StepResult) -> None: ...
+
+    def on_failure(self, worker: str, failure: StepFailure) -> None: ...
+
+    def on_lost(self, error: WorkerLostError) -> None: ...
+
+
+class Member:
+    """A worker, connected. Used from the controller's event loop."""
+
+    def __init__(self, target: Target, link: Link, events: StepEvents) -> None:
+        self.target = target
+        self.ready: StageReady | None = None
+        self.next_session: Session | None = None
+        """What the worker negotiated with the stage behind it."""
+        self.state = WorkerState.EMPTY
+        self.resident_bytes = 0
+        self.rtt_microseconds = 0
+        self.sent_bytes = 0
+        self._link = link
+        self._events = events
+        self._beats = 0
+        self._sent_at: dict[int, float] = {}
+        link.on_message = self._on_message
+        link.on_closed = self._on_closed
+        self._heart = asyncio.get_running_loop().create_task(self._beat())
+
+    @classmethod
+    async def connect(cls, context: NodeContext, target: Target, events: StepEvents) -> Member:
+        """Dial the worker's control connection. Raises UnavailableError, HandshakeError, IdentityError, RemoteError."""
+        return cls(target, await dial(context, target, Purpose.CONTROL), events)
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    @property
+    def link(self) -> Link:
+        return self._link
+
+    async def load(self, order: LoadStage, part: SealedSlice, keys: KeyRelease) -> StageReady:
+        """Have the worker verify its slice, give it the key, and wait until its stage passed the self-test.
+
+        Raises RemoteError with the worker's refusal, PolicyError when it asks for another slice's key,
+        UnavailableError.
+        """
+        request = await self._link.request(order, KeyRequest, KEY_SECONDS)
+        peer = str(self._link.peer.name)
+        grant = keys.grant(request, worker=peer, assigned=part, binding=self._link.session.exporter(b"", 32))
+        self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
+        return self.ready
+
+    async def route(self, route: Route) -> None:
+        """Give the worker its place in the chain. Raises RemoteError, UnavailableError."""
+        answer = await self._link.request(route, RouteReady, ROUTE_SECONDS)
+        if answer.epoch != route.epoch:
+            raise RemoteError(f"{self.name} confirmed another route than it was given")
+        self.next_session = answer.session
+
+    async def close(self) -> None:
+        self._heart.cancel()
+        self._link.on_closed = ignore
+        self._link.close()
+        await self._link.closed
+
+    def _on_message(self, _link: Link, message: object, _body: bytearray) -> None:
+        match message:
+            case HeartbeatReply():
+                self._on_heartbeat(message)
+            case StepResult():
+                self._events.on_result(self.name, message)
+            case StepFailure():
+                self._events.on_failure(self.name, message)
+            case Failure():
+                raise RemoteError(f"{self.name} refused something that was not asked")
+            case _:
+                raise RemoteError(f"{self.name} answered what was not asked")
+
+    def _on_heartbeat(self, reply: HeartbeatReply) -> None:
+        sent = self._sent_at.pop(reply.number, None)
+        if sent is None:
+            return
+        self._sent_at = {number: at for number, at in self._sent_at.items() if number > reply.number}
+        self.rtt_microseconds = int((time.monotonic() - sent) * 1e6)
+        self.state, self.resident_bytes = reply.state, reply.resident_bytes
+
+    async def _beat(self) -> None:
+        """Send heartbeats until one stays unanswered for too long. What is late is the worker's answer, never our own
+        loop: a beat counts as unanswered only from the moment it was sent."""
+        while not self._link.is_closing:
+            now = time.monotonic()
+            if any(now - at > PATIENCE_SECONDS for at in self._sent_at.values()):
+                self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
+                return
+            self._beats += 1
+            self._sent_at[self._beats] = now
+            self._link.send(Heartbeat(self._beats))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _on_closed(self, _link: Link, error: MohawkError | None) -> None:
+        self._heart.cancel()
+        self.state = WorkerState.FAILED
+        hint = "see `mohawk status` and the worker's log"
+        lost = (
+            error if isinstance(error, WorkerLostError) else WorkerLostError(f"worker {self.name} is gone", hint=hint)
+        )
+        self._events.on_lost(lost)
+
+
+def ignore(_link: Link, _error: MohawkError | None) -> None:
+    """For a connection that we close ourselves."""

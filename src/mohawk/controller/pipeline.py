@@ -1,0 +1,93 @@
+"""Steps down the chain, results back: the controller's end of the pipeline.
+
+A step leaves on the connection to the first worker; its result comes back on the connection that the controller dialled
+to the last one. Whatever happens between them, each step ends exactly once: with its tokens, or with a typed error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from mohawk.contract.codec import encode_part
+from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.errors import MessageError, MohawkError, UnavailableError, WorkerLostError
+from mohawk.generation.batcher import StepOrder
+
+SendStep = Callable[[Step], None]
+
+
+def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
+    """One part per stage: token ids in the first one's only, sampling and history in the last one's only.
+
+    Parts are not sealed: a stage could read, and change, those of the stages behind it (spec messages.md 3.3).
+    """
+    segments = tuple(Segment(s.sequence, s.start, s.count, s.sample) for s in order.segments)
+    openings = tuple(Opening(o.sequence, o.reserve_tokens, o.sampling, o.generated) for o in order.openings)
+    blind = tuple(replace(opening, sampling=None, generated=()) for opening in openings)
+    return tuple(
+        StagePart(
+            segments=segments,
+            token_ids=order.token_ids if index == 0 else (),
+            openings=openings if index == stages - 1 else blind,
+            closed=order.closed,
+        )
+        for index in range(stages)
+    )
+
+
+class Pipeline:
+    """The steps in flight of one plan. `send` puts a step on the first worker's connection; `workers`: in order."""
+
+    def __init__(self, send: SendStep, *, workers: tuple[str, ...], epoch: int) -> None:
+        self._send = send
+        self._stages = len(workers)
+        self._last = workers[-1]
+        self._epoch = epoch
+        self._waiting: dict[int, asyncio.Future[StepResult]] = {}
+        self.lost: MohawkError | None = None
+
+    async def run(self, order: StepOrder, deadline: float) -> StepResult:
+        """Send one step and wait at most `deadline` seconds for its tokens.
+
+        Raises WorkerLostError when a stage is gone, UnavailableError when the step takes too long or a stage failed it.
+        """
+        if self.lost is not None:
+            raise self.lost
+        future: asyncio.Future[StepResult] = asyncio.get_running_loop().create_future()
+        self._waiting[order.number] = future
+        try:
+            parts = tuple(encode_part(part) for part in split_order(order, self._stages))
+            self._send(Step(order.number, self._epoch, parts))
+            async with asyncio.timeout(deadline):
+                return await future
+        except TimeoutError:
+            raise UnavailableError("a step did not come back in time", hint="see `mohawk status`") from None
+        finally:
+            self._waiting.pop(order.number, None)
+
+    def on_result(self, worker: str, result: StepResult) -> None:
+        """A result nobody waits for (its step timed out, or was never sent) is dropped: it can change nothing.
+
+        Raises MessageError, which ends the connection, when another than the last stage answers: it has no head and no
+        sampler, so its tokens would be invented.
+        """
+        if worker != self._last:
+            raise MessageError(f"{worker} answered a step, and it is not the last stage")
+        future = self._waiting.get(result.number)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    def on_failure(self, worker: str, failure: StepFailure) -> None:
+        """A stage could not do its part. The worker's own words stay in its log: a peer does not write our errors."""
+        future = self._waiting.get(failure.number)
+        if future is not None and not future.done():
+            future.set_exception(UnavailableError(f"worker {worker} could not compute a step"))
+
+    def on_lost(self, error: WorkerLostError) -> None:
+        """A worker of this plan is gone: everything in flight, and everything after it, ends with `error`."""
+        self.lost = error
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)

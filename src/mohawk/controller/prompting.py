@@ -1,0 +1,46 @@
+"""From what a client wrote to token ids, and back: the model's tokenizer and chat template, without transformers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+from mohawk.checkpoint.settings import TextSettings
+from mohawk.checkpoint.template import ChatTemplate, read_special_tokens, read_template
+from mohawk.checkpoint.tokenizer import Tokenizer
+from mohawk.errors import UsageError
+
+
+class Prompting:
+    """A model's way with text. Its methods block, for a thread; threads may share it."""
+
+    def __init__(self, model_id: str, settings: TextSettings, sides: Mapping[str, bytes]) -> None:
+        """`sides`: the verified side files by name. Raises ArtifactError, UnsupportedModelError, HostError."""
+        self.model_id = model_id
+        self.created = int(time.time())
+        self.context_length = settings.context_length
+        self.vocabulary_size = settings.vocabulary_size
+        self._tokenizer = Tokenizer(sides, settings.vocabulary_size, settings.context_length)
+        template = read_template(sides)
+        self._template = None if template is None else ChatTemplate(template, read_special_tokens(sides))
+        ends = {*settings.end_of_sequence, *([self._tokenizer.end] if self._tokenizer.end is not None else [])}
+        self.end_of_sequence = frozenset(ends)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Raises UsageError."""
+        return self._tokenizer.encode(text, add_special=True, field="prompt")
+
+    def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+        """Raises UsageError when the model has no chat template, or its template refuses the messages."""
+        if self._template is None:
+            raise UsageError("this model has no chat template", hint="use /v1/completions", field="messages")
+        return self._tokenizer.encode(self._template.render(messages, now=datetime.now().astimezone()))
+
+    def decode(self, tokens: list[int]) -> str:
+        return self._tokenizer.decode(tokens)
+
+    def close(self) -> None:
+        """End the template's child process."""
+        if self._template is not None:
+            self._template.close()

@@ -1,0 +1,102 @@
+"""A controller: the only place where its parts meet."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mohawk.channel.profile import NodeContext
+from mohawk.checkpoint.settings import TextSettings, read_settings
+from mohawk.contract.messages import StatusReply
+from mohawk.controller.cluster import Cluster, Progress, ServingOptions, check_token_budget
+from mohawk.controller.engine import Engine
+from mohawk.controller.keys import KeyRelease
+from mohawk.controller.operators import OperatorService
+from mohawk.controller.pipeline import Pipeline
+from mohawk.controller.prompting import Prompting
+from mohawk.controller.status import describe_cluster
+from mohawk.generation.batcher import Batcher
+from mohawk.host.keys import KeyProvider
+from mohawk.host.sealed_folder import SealedFolder
+from mohawk.identity.credentials import NodeCredentials
+from mohawk.nouns.model import DataType
+from mohawk.transport.dial import Target
+from mohawk.transport.listen import Listener, listen
+
+MAXIMUM_KV_TOKENS = 32768
+CONTEXTS_HELD = 8
+"""By default the KV pool holds eight full contexts, within the line above."""
+TOKEN_BUDGET = 512
+MAXIMUM_SEQUENCES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerOptions:
+    """What a controller is started with. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number."""
+
+    credentials: NodeCredentials
+    folder: SealedFolder
+    provider: KeyProvider
+    targets: tuple[Target, ...]
+    compute: DataType | None = None
+    kv_tokens: int = 0
+    operator_host: str = "127.0.0.1"
+    operator_port: int = 8004
+
+
+class Controller:
+    """Serves one sealed model on its workers."""
+
+    def __init__(self, options: ControllerOptions) -> None:
+        self._options = options
+        self._context = NodeContext(options.credentials)
+        self._sides = options.folder.side_files()
+        self._settings = read_settings(self._sides)
+        self._serving = choose_serving(options, self._settings)
+        self._started = time.monotonic()
+        self._listener: Listener | None = None
+        self.cluster = Cluster(self._context, options.folder, self._serving)
+        self.pipeline = Pipeline(
+            self.cluster.send, workers=tuple(target.name for target in options.targets), epoch=self.cluster.epoch
+        )
+        self.engine = Engine(
+            Prompting(options.folder.manifest.model_id, self._settings, self._sides),
+            Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
+            self.pipeline,
+        )
+
+    async def start(self, progress: Progress) -> int:
+        """Bring the workers up and open the operators' port; its number. Raises MohawkError."""
+        options = self._options
+        keyring = options.folder.keyring()
+        model_key = options.provider.unwrap(keyring.model_key)
+        keys = KeyRelease(keyring, model_key, options.credentials.key, options.folder.envelope)
+        await self.cluster.start(options.targets, keys, self.pipeline, progress)
+        service = OperatorService(self.status)
+        self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
+        self.engine.start()
+        return self._listener.port
+
+    async def stop(self) -> None:
+        """End every request with an error, then leave the workers."""
+        await self.engine.stop()
+        if self._listener is not None:
+            await self._listener.close()
+        await self.cluster.close()
+
+    def status(self) -> StatusReply:
+        provider = self._options.provider
+        return describe_cluster(
+            self.cluster,
+            self.engine.load(),
+            key_provider=f"{provider.name}: {provider.describe()}",
+            uptime_seconds=int(time.monotonic() - self._started),
+        )
+
+
+def choose_serving(options: ControllerOptions, settings: TextSettings) -> ServingOptions:
+    """The numbers a stage is loaded with. float16 weights are computed in float32: exact, and no slower on a CPU."""
+    stored = options.folder.manifest.dtype
+    compute = options.compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
+    kv_tokens = options.kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
+    return ServingOptions(compute, kv_tokens, check_token_budget(settings.hidden_size, compute, TOKEN_BUDGET))

@@ -1,0 +1,77 @@
+"""What the cluster looks like from the controller: a value for operators, without secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mohawk import __version__
+from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.contract.messages import HopStatus, Session, StatusReply, WorkerStatus
+from mohawk.controller.cluster import Cluster
+from mohawk.controller.member import Member
+from mohawk.transport.link import Link
+
+EVIDENCE = "software"
+"""No worker has shown more than a certificate yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the engine is. Unit of the KV numbers: tokens, on each stage alike."""
+
+    running: int
+    waiting: int
+    kv_tokens_used: int
+    kv_tokens_total: int
+
+
+def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_seconds: int) -> StatusReply:
+    """The answer to an operator's StatusRequest."""
+    manifest = cluster.folder.manifest
+    return StatusReply(
+        software=f"mohawk {__version__}",
+        model_id=manifest.model_id,
+        revision=manifest.revision,
+        key_provider=key_provider,
+        compute=cluster.options.compute.value,
+        uptime_seconds=uptime_seconds,
+        workers=tuple(
+            _describe_worker(member, part) for member, part in zip(cluster.members, manifest.slices, strict=True)
+        ),
+        hops=_describe_hops(cluster),
+        running_sequences=load.running,
+        waiting_sequences=load.waiting,
+        kv_tokens_used=load.kv_tokens_used,
+        kv_tokens_total=load.kv_tokens_total,
+    )
+
+
+def _describe_worker(member: Member, part: SealedSlice) -> WorkerStatus:
+    ready = member.ready
+    return WorkerStatus(
+        name=member.name,
+        address=f"{member.target.host}:{member.target.port}",
+        state=member.state,
+        evidence=EVIDENCE,
+        slice_id=part.slice_id,
+        slice_digest=part.digest,
+        sealed_bytes=part.sealed_bytes,
+        weight_bytes=ready.weight_bytes if ready else 0,
+        kv_bytes=ready.kv_bytes if ready else 0,
+        locked_bytes=ready.locked_bytes if ready else 0,
+        resident_bytes=member.resident_bytes,
+        sent_bytes=member.sent_bytes,
+    )
+
+
+def _describe_hops(cluster: Cluster) -> tuple[HopStatus, ...]:
+    """Each connection as the end that dialled it saw it."""
+    hops = [HopStatus("controller", member.name, _session(member.link, member)) for member in cluster.members]
+    for before, after in zip(cluster.members, cluster.members[1:], strict=False):
+        hops.append(HopStatus(before.name, after.name, before.next_session))
+    return tuple(hops)
+
+
+def _session(link: Link, member: Member) -> Session:
+    session = link.session
+    return Session(session.version, session.group, session.suite, str(session.peer.name), member.rtt_microseconds)

@@ -1,0 +1,1 @@
+"""Primitives with their reasons; the only room that imports `cryptography`."""

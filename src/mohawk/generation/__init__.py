@@ -1,0 +1,1 @@
+"""Requests as sequences of tokens: sessions, batches, text deltas. Pure."""

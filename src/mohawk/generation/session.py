@@ -1,0 +1,97 @@
+"""A request for text, and the sequence of tokens that answers it.
+
+The token history is the truth: keys and values, sampler state and text are all functions of it, so whatever a lost
+worker held is computed again from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mohawk.errors import UsageError
+from mohawk.nouns.model import SamplingParameters
+
+MAXIMUM_STOP_STRINGS = 16
+MAXIMUM_STOP_CHARACTERS = 256
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended. The first two are the OpenAI API's words."""
+
+    STOP = "stop"
+    """The model ended it, or a stop string came."""
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """`prompt` and `end_of_sequence` are token ids. Raises UsageError naming the field, in the API's words."""
+
+    prompt: tuple[int, ...]
+    maximum_new_tokens: int
+    sampling: SamplingParameters
+    stop: tuple[str, ...] = ()
+    end_of_sequence: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise UsageError("a prompt needs at least one token", field="prompt")
+        if self.maximum_new_tokens < 1:
+            raise UsageError("max_tokens must be at least 1", field="max_tokens")
+        if len(self.stop) > MAXIMUM_STOP_STRINGS:
+            raise UsageError(f"stop takes at most {MAXIMUM_STOP_STRINGS} strings", field="stop")
+        if not all(0 < len(text) <= MAXIMUM_STOP_CHARACTERS for text in self.stop):
+            raise UsageError(f"a stop string has 1 to {MAXIMUM_STOP_CHARACTERS} characters", field="stop")
+
+    @property
+    def maximum_tokens(self) -> int:
+        """Tokens that the sequence may grow to: what its keys and values need room for."""
+        return len(self.prompt) + self.maximum_new_tokens
+
+
+@dataclass(slots=True)
+class Sequence:
+    """One request on its way. `history` is prompt and generated tokens; the first `computed` of them have their keys
+    and values on every stage.
+    """
+
+    id: int
+    request: GenerationRequest
+    history: list[int] = field(init=False)
+    computed: int = 0
+    finish: FinishReason | None = None
+
+    def __post_init__(self) -> None:
+        self.history = list(self.request.prompt)
+
+    @property
+    def generated(self) -> tuple[int, ...]:
+        return tuple(self.history[len(self.request.prompt) :])
+
+    @property
+    def pending(self) -> int:
+        """Tokens to compute before the next one can be sampled: 1 while decoding."""
+        return len(self.history) - self.computed
+
+    def append(self, token: int) -> FinishReason | None:
+        """Take a sampled token; the reason when it is the last one."""
+        self.history.append(token)
+        if token in self.request.end_of_sequence:
+            self.finish = FinishReason.STOP
+        elif len(self.history) >= self.request.maximum_tokens:
+            self.finish = FinishReason.LENGTH
+        return self.finish
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of an answer. `tokens`: generated so far; `finish_reason`: set on the last piece."""
+
+    text: str
+    tokens: int
+    finish_reason: FinishReason | None = None
+    token: int | None = None
+    """The id of the token that brought this piece."""

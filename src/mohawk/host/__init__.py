@@ -1,0 +1,1 @@
+"""This machine: its disk and its memory."""

@@ -1,0 +1,1 @@
+"""Tensors and layers; the only room that imports torch and transformers."""

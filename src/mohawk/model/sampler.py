@@ -1,0 +1,161 @@
+"""From logits to tokens, on the last stage.
+
+The state of a sequence is a function of its parameters and the tokens generated so far, and the randomness of a token a
+function of seed and position. So a sampler that is built again after a failure goes on exactly as the lost one would
+have.
+
+Order: penalties, temperature, top-k, top-p, min-p. Penalties count generated tokens only, for all three kinds: the
+prompt is known to the first stage alone, and the last one shall not learn it for a penalty's sake (the OpenAI API
+defines presence and frequency so; elsewhere `repetition_penalty` often counts the prompt too).
+
+Extreme values are defined: the best token always remains, whatever the filters say. Logits that are not numbers are an
+error, not a token.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+
+from mohawk.errors import MessageError, UnavailableError
+from mohawk.nouns.model import SamplingParameters
+
+_DRAW_BITS = 53
+"""Bits of a uniform draw: what a float64 holds exactly."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A sequence in generation: what was asked for, and how often each token was generated."""
+
+    parameters: SamplingParameters
+    counts: Counter[int]
+
+    @property
+    def is_plain(self) -> bool:
+        """Greedy without penalties: the argmax of the logits as they are."""
+        return self.parameters.is_greedy and not self.is_penalised
+
+    @property
+    def is_penalised(self) -> bool:
+        asked = self.parameters
+        return bool(asked.presence_penalty or asked.frequency_penalty or asked.repetition_penalty != 1.0)
+
+
+class Sampler:
+    """The sequences that the last stage samples for."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Open] = {}
+
+    def open(self, sequence: int, parameters: SamplingParameters, generated: Sequence[int]) -> None:
+        """Begin, or after a failure go on with, a sequence that has `generated` already. Raises MessageError."""
+        if sequence in self._open:
+            raise MessageError("a sequence that is sampled already")
+        self._open[sequence] = _Open(parameters, Counter(generated))
+
+    def close(self, sequence: int) -> None:
+        """Forget a sequence; of an unknown one: nothing."""
+        self._open.pop(sequence, None)
+
+    @torch.inference_mode()
+    def sample(self, logits: torch.Tensor, places: Sequence[tuple[int, int]]) -> list[int]:
+        """logits [n, vocabulary], and for each row its sequence and the position of the token to come -> n token ids.
+
+        Raises MessageError on a sequence that is not open, UnavailableError on logits that are not numbers; then no
+        sequence has moved.
+        """
+        if len(places) != logits.shape[0] or len({sequence for sequence, _ in places}) != len(places):
+            raise MessageError("logits that do not match the sequences to sample")
+        states = [self._find(sequence) for sequence, _ in places]
+        best = _check_numbers(logits)
+        tokens = [
+            greedy if state.is_plain else _draw(row, state, position)
+            for greedy, row, state, (_, position) in zip(best, logits, states, places, strict=True)
+        ]
+        for state, token in zip(states, tokens, strict=True):
+            state.counts[token] += 1
+        return tokens
+
+    def _find(self, sequence: int) -> _Open:
+        if sequence not in self._open:
+            raise MessageError("a sequence that was never opened for sampling")
+        return self._open[sequence]
+
+
+def draw_uniform(seed: int, position: int) -> float:
+    """A number in [0, 1) that depends on seed and position alone, on every machine alike."""
+    digest = blake2b(position.to_bytes(8, "little"), key=seed.to_bytes(8, "little"), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> (64 - _DRAW_BITS)) / (1 << _DRAW_BITS)
+
+
+def _check_numbers(logits: torch.Tensor) -> list[int]:
+    """The best token of each row. -inf is a token that cannot come; NaN, +inf, or nothing but -inf is a broken
+    stage.
+    """
+    tokens = logits.argmax(-1)  # a NaN counts as the largest
+    if not torch.isfinite(logits.gather(-1, tokens[:, None])).all():
+        raise UnavailableError("the model computed logits that are not numbers", hint="the worker may be faulty")
+    return [int(token) for token in tokens]
+
+
+def _draw(row: torch.Tensor, state: _Open, position: int) -> int:
+    """float64 throughout: no parameter within its bounds overflows it."""
+    scores = row.to(torch.float64)
+    if state.is_penalised:
+        scores = _penalise(scores, state)
+    if state.parameters.is_greedy:
+        return int(scores.argmax())
+    tokens, weights = _candidates(scores, state.parameters)
+    cumulated = weights.cumsum(0)
+    target = draw_uniform(state.parameters.seed, position) * float(cumulated[-1])
+    index = int(torch.searchsorted(cumulated, target, right=True))
+    return int(tokens[min(index, len(tokens) - 1)])
+
+
+def _penalise(scores: torch.Tensor, state: _Open) -> torch.Tensor:
+    asked = state.parameters
+    if not state.counts:
+        return scores
+    if min(state.counts) < 0 or max(state.counts) >= len(scores):
+        raise MessageError("a history with a token outside the model's vocabulary")
+    tokens = torch.tensor(list(state.counts))
+    counts = torch.tensor(list(state.counts.values()), dtype=scores.dtype)
+    seen = scores[tokens]
+    seen = torch.where(seen > 0, seen / asked.repetition_penalty, seen * asked.repetition_penalty)
+    scores = scores.clone()
+    scores[tokens] = seen - asked.presence_penalty - asked.frequency_penalty * counts
+    return scores
+
+
+def _candidates(scores: torch.Tensor, asked: SamplingParameters) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens that may come, best first where the order matters, and their weights (not normalised)."""
+    weights = torch.exp((scores - scores.max()) / asked.temperature)  # the best token weighs 1, however low the heat
+    tokens = torch.nonzero(weights).flatten()
+    if 0 < asked.top_k < len(tokens):
+        threshold = scores.topk(asked.top_k).values[-1]
+        tokens = tokens[scores[tokens] >= threshold]
+        tokens = tokens[torch.argsort(scores[tokens], descending=True, stable=True)][: asked.top_k]
+    if asked.top_p < 1.0:
+        tokens = _nucleus(tokens, weights, asked.top_p)
+    if asked.min_p > 0.0:
+        tokens = tokens[weights[tokens] >= asked.min_p]  # relative to the best token, which weighs 1
+    return tokens, weights[tokens]
+
+
+def _nucleus(tokens: torch.Tensor, weights: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The fewest tokens that together have at least `top_p` of the probability; at least one."""
+    probabilities = weights[tokens] / weights[tokens].sum()
+    # All tokens below this line have less than 1 - top_p together: none is in the nucleus, and none needs sorting. Half
+    # the line, so that rounding never drops the best token.
+    likely = probabilities >= (1.0 - top_p) / len(tokens) / 2
+    tokens, probabilities = tokens[likely], probabilities[likely]
+    order = torch.argsort(probabilities, descending=True, stable=True)
+    before = probabilities[order].cumsum(0) - probabilities[order]
+    kept = before < top_p
+    kept[0] = True
+    return tokens[order][kept]

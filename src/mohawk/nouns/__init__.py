@@ -1,0 +1,1 @@
+"""Small frozen nouns, valid by construction."""

@@ -1,0 +1,1 @@
+"""Turns a model folder into sealed, signed slices."""

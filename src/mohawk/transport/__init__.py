@@ -1,0 +1,1 @@
+"""Sockets: the pump around the channel."""

@@ -1,0 +1,64 @@
+"""Connecting to a node that we know by address, role and name (docs/spec/channel.md 4).
+
+In TLS 1.3 a client's handshake ends before the server has judged its certificate: a link counts as established when
+the server's Welcome has arrived, not before (H05). The server's identity is judged inside the handshake, before our
+greeting leaves (H14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from mohawk import __version__
+from mohawk.channel.profile import NodeContext
+from mohawk.channel.tls import TlsConnection
+from mohawk.contract.admission import admit_from_listener, admit_welcome
+from mohawk.contract.messages import Failure, Hello, Purpose, Welcome
+from mohawk.errors import MohawkError, UnavailableError
+from mohawk.identity.certificates import expect
+from mohawk.identity.names import Role
+from mohawk.transport.limits import limits_of
+from mohawk.transport.link import HANDSHAKE_SECONDS, Link, failure_error
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a node listens, and who must answer there."""
+
+    host: str
+    port: int
+    role: Role
+    name: str
+
+
+async def dial(context: NodeContext, target: Target, purpose: Purpose, seconds: float = HANDSHAKE_SECONDS) -> Link:
+    """An established link; set `on_message` and `on_closed` before the next await.
+
+    Raises UnavailableError (nobody answers), HandshakeError, IdentityError, or RemoteError with the peer's refusal.
+    """
+    tls = TlsConnection(context, lambda peer: expect(peer, (target.role,), target.name), is_server=False)
+    link = Link(tls, admit_welcome, lambda link: link.send(Hello(purpose, f"mohawk {__version__}")))
+    answer = link.expect(Welcome, Failure)
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().create_connection(lambda: link, target.host, target.port)
+            greeting = await answer
+    except (TimeoutError, OSError):
+        await link.cut()
+        raise UnavailableError(
+            f"{target.name} does not answer at {target.host}:{target.port}", hint="is it running, and is the port open?"
+        ) from None
+    except MohawkError:
+        await link.cut()
+        raise
+    except asyncio.CancelledError:
+        link.abort()
+        raise
+    if isinstance(greeting, Failure):
+        await link.cut()
+        raise failure_error(greeting)
+    link.establish(purpose)
+    link.carry(limits_of(purpose), partial(admit_from_listener, purpose))
+    return link

@@ -1,0 +1,1 @@
+"""Holds one sealed slice, opens it into memory, computes."""

@@ -1,0 +1,143 @@
+"""This worker's place in the chain: steps come in from the one before, go on to the one behind, or end here as
+tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
+
+from mohawk.channel.frames import step_limits
+from mohawk.contract.admission import admit_from_dialler, admit_from_listener
+from mohawk.contract.messages import Message, Purpose, Route, Session
+from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
+from mohawk.errors import MohawkError, PolicyError, UnavailableError
+from mohawk.identity.certificates import PeerIdentity
+from mohawk.transport.link import Link
+from mohawk.worker.access import check_previous
+from mohawk.worker.runner import Outcome
+from mohawk.worker.station import Station
+
+log = logging.getLogger(__name__)
+
+STEPS_HELD = 8
+"""Steps that wait for the compute thread before nothing more is taken from the network: a predecessor that floods us
+fills its own memory, not ours.
+"""
+
+DialNext = Callable[[Route], Awaitable[Link]]
+
+
+class AdmittedStep(NamedTuple):
+    """A step whose own part was decoded, and whose body has exactly the size that the part implies."""
+
+    step: Step
+    part: StagePart
+
+
+class Chain:
+    """The route, and the steps that pass. `report` answers the controller; it is set while one is connected."""
+
+    def __init__(self, station: Station, dial_next: DialNext) -> None:
+        self._station = station
+        self._dial_next = dial_next
+        self._route: Route | None = None
+        self._next: Link | None = None
+        self._previous: Link | None = None
+        self._forwarded = 0
+        self._held = 0
+        self.report: Callable[[Message], None] | None = None
+
+    async def set_route(self, route: Route) -> Session | None:
+        """Take the controller's route and dial the next stage; what was negotiated with it, None on the last stage.
+
+        Raises UnavailableError or IdentityError: the next stage is not there, or not who the route says.
+        """
+        self.close()
+        if route.next is not None:
+            self._next = await self._dial_next(route)
+            self._next.carry(step_limits(self._station.bytes_out), partial(admit_from_listener, Purpose.STEP))
+            self._next.on_closed = self._next_lost
+        self._route = route
+        return None if self._next is None else describe_session(self._next)
+
+    def authorize(self, peer: PeerIdentity) -> None:
+        """Raises PolicyError unless the route names this peer as our predecessor."""
+        check_previous(peer, self._route.previous if self._route else None)
+
+    def accept(self, link: Link) -> None:
+        """Our predecessor is connected. It replaces an earlier connection, which is dead or about to be."""
+        if self._previous is not None:
+            self._previous.abort()
+        self._previous = link
+        link.carry(step_limits(self._station.bytes_in), self._admit)
+        link.on_message = self._receive
+
+    def close(self) -> None:
+        """Leave the chain."""
+        for link in (self._previous, self._next):
+            if link is not None:
+                link.abort()
+        self._previous = self._next = self._route = None
+
+    def _admit(self, header: bytes, body_length: int) -> object:
+        step = admit_from_dialler(Purpose.STEP, header, body_length)
+        assert isinstance(step, Step)  # the only message of this purpose and direction
+        return AdmittedStep(step, self._station.admit(step, body_length))
+
+    def _receive(self, link: Link, message: object, body: bytearray) -> None:
+        assert isinstance(message, AdmittedStep)  # `_admit` lets nothing else pass
+        step = message.step
+        try:
+            if self._route is None or step.epoch != self._route.epoch:
+                raise PolicyError("a step of another plan")
+            self._station.run(message.part, body).add_done_callback(partial(self._computed, link, step))
+        except MohawkError as error:
+            self._fail(step.number, error)
+            return
+        self._held += 1
+        if self._held >= STEPS_HELD:
+            link.pause_reading()
+
+    def _computed(self, link: Link, step: Step, future: asyncio.Future[Outcome]) -> None:
+        self._held -= 1
+        if self._held < STEPS_HELD:
+            link.resume_reading()
+        try:
+            self._hand_on(step, future.result())
+        except MohawkError as error:
+            self._fail(step.number, error)
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # the outermost edge of one step: whatever a kernel raises ends this step only
+            log.exception("step failed")
+            self._fail(step.number, UnavailableError(f"internal error ({type(error).__name__})"))
+
+    def _hand_on(self, step: Step, outcome: Outcome) -> None:
+        if len(step.parts) > 1:
+            if self._next is None:
+                raise UnavailableError("the next stage is gone")
+            self._forwarded = step.number
+            self._next.send(Step(step.number, step.epoch, step.parts[1:]), outcome.activations)
+        elif self.report is not None:
+            self.report(StepResult(step.number, outcome.tokens, outcome.compute_microseconds))
+
+    def _next_lost(self, _link: Link, _error: MohawkError | None) -> None:
+        """What was sent on last will not come back: say so now instead of letting the controller wait for its
+        deadline.
+        """
+        self._next = None
+        self._fail(self._forwarded, UnavailableError("the next stage is gone"))
+
+    def _fail(self, number: int, error: MohawkError) -> None:
+        if self.report is not None:
+            self.report(StepFailure(number, error.code, error.message))
+
+
+def describe_session(link: Link) -> Session:
+    """What this end saw of a connection, for status. Between stages no heartbeat measures a round trip: 0."""
+    session = link.session
+    return Session(session.version, session.group, session.suite, str(session.peer.name), rtt_microseconds=0)

@@ -1,0 +1,100 @@
+"""The controller's connection to this worker: load a stage, take its key, set its route, answer heartbeats.
+
+One controller at a time. When its connection ends, so does everything it set up: the route is closed and the stage
+dropped, weights overwritten (losing the connection is losing the right to the key).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from mohawk.contract.messages import (
+    Failure,
+    Heartbeat,
+    HeartbeatReply,
+    KeyGrant,
+    LoadStage,
+    Route,
+    RouteReady,
+)
+from mohawk.errors import MessageError, MohawkError
+from mohawk.host.memory import resident_bytes
+from mohawk.transport.link import Link
+from mohawk.worker.chain import Chain
+from mohawk.worker.depot import Depot
+from mohawk.worker.grant import KeyExchange
+from mohawk.worker.loader import Assignment, accept_order
+from mohawk.worker.station import Station
+
+log = logging.getLogger(__name__)
+
+
+class ControlSession:
+    """One CONTROL connection, from its welcome to its end."""
+
+    def __init__(self, link: Link, name: str, station: Station, chain: Chain, depot: Depot) -> None:
+        self._link = link
+        self._name = name
+        self._station = station
+        self._chain = chain
+        self._depot = depot
+        self._pending: tuple[Assignment, KeyExchange] | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    def on_message(self, _link: Link, message: object, _body: bytearray) -> None:
+        """Heartbeats are answered at once; everything else that takes time is one task at a time."""
+        if isinstance(message, Heartbeat):
+            self._link.send(HeartbeatReply(message.number, self._station.state, resident_bytes()))
+        elif isinstance(message, LoadStage):
+            self._begin(lambda: self._accept(message))
+        elif isinstance(message, KeyGrant):
+            self._begin(lambda: self._load(message))
+        elif isinstance(message, Route):
+            self._begin(lambda: self._set_route(message))
+
+    async def end(self) -> None:
+        """The connection is gone: take everything down."""
+        if self._work is not None:
+            self._work.cancel()
+        self._chain.close()
+        await self._station.drop()
+
+    async def _accept(self, order: LoadStage) -> None:
+        assignment = await self._depot.run(accept_order, order, self._depot.publisher, self._depot.store)
+        exchange = KeyExchange(
+            worker=self._name,
+            manifest=order.manifest,
+            slice_digest=assignment.part.digest,
+            binding=self._link.session.exporter(b"", 32),
+        )
+        self._pending = (assignment, exchange)
+        self._link.send(exchange.request)
+
+    async def _load(self, grant: KeyGrant) -> None:
+        if self._pending is None:
+            raise MessageError("a key that was not asked for")
+        (assignment, exchange), self._pending = self._pending, None
+        data_key = exchange.open(grant, self._link.peer.spki)
+        ready = await self._station.load(assignment, data_key)
+        self._link.send(ready)
+
+    async def _set_route(self, route: Route) -> None:
+        session = await self._chain.set_route(route)
+        self._link.send(RouteReady(route.epoch, session))
+
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
+        if self._work is not None and not self._work.done():
+            self._link.send(Failure("busy", "this worker is still doing what it was told before"))
+            return
+        self._work = asyncio.get_running_loop().create_task(self._answer(work))
+
+    async def _answer(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except MohawkError as error:
+            self._link.send(Failure(error.code, error.message, error.hint))
+        except Exception as error:  # the outermost edge of one request: the controller must not wait for its deadline
+            log.exception("request failed")
+            self._link.send(Failure("internal_error", f"internal error ({type(error).__name__})", "see worker.log"))

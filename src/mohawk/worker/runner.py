@@ -1,0 +1,65 @@
+"""One stage's share of a step: rows in, rows or tokens out. Called from the worker's one compute thread only."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import accumulate
+
+from mohawk.contract.steps import Opening, SampledToken, StagePart
+from mohawk.model.sampler import Sampler
+from mohawk.model.stage import Segment, Stage
+from mohawk.model.tensors import from_buffer, to_buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage hands on: activations to the next stage, or tokens to the controller (then `activations` is
+    empty).
+    """
+
+    activations: memoryview
+    tokens: tuple[SampledToken, ...]
+    compute_microseconds: int
+
+
+class Runner:
+    """A stage with the sampler of its sequences (used by the last stage)."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._sampler = Sampler()
+
+    def run(self, part: StagePart, body: bytearray) -> Outcome:
+        """Close, open, compute, sample: in this order, so that what closes makes room for what opens.
+
+        `body`: [rows, hidden size] activations, or empty on the first stage. Raises MohawkError.
+        """
+        begin = time.perf_counter()
+        for sequence in part.closed:
+            self.stage.free(sequence)
+            self._sampler.close(sequence)
+        for opening in part.openings:
+            self._open(opening)
+        activations, tokens = self._compute(part, body) if part.segments else (memoryview(b""), ())
+        return Outcome(activations, tokens, int((time.perf_counter() - begin) * 1e6))
+
+    def _open(self, opening: Opening) -> None:
+        self.stage.reserve(opening.sequence, opening.reserve_tokens)
+        if opening.sampling is not None:
+            self._sampler.open(opening.sequence, opening.sampling, opening.generated)
+
+    def _compute(self, part: StagePart, body: bytearray) -> tuple[memoryview, tuple[SampledToken, ...]]:
+        stage = self.stage
+        segments = tuple(Segment(s.sequence, s.start, s.count) for s in part.segments)
+        rows = part.token_ids if stage.is_first else from_buffer(body, part.rows, stage.hidden_size, stage.dtype)
+        if not stage.is_last:
+            return to_buffer(stage.run(segments, rows)), ()
+        ends = accumulate(segment.count for segment in part.segments)
+        sampled = [(segment, end - 1) for segment, end in zip(part.segments, ends, strict=True) if segment.sample]
+        logits = stage.run(segments, rows, [row for _, row in sampled])
+        places = [(segment.sequence, segment.start + segment.count) for segment, _ in sampled]
+        tokens = self._sampler.sample(logits, places)
+        return memoryview(b""), tuple(
+            SampledToken(sequence, token) for (sequence, _), token in zip(places, tokens, strict=True)
+        )

@@ -1,0 +1,125 @@
+"""A worker: one port, one stage, one controller at a time. The only place where its parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+from mohawk.channel.profile import NodeContext
+from mohawk.contract.messages import Hello, Message, Purpose, Route
+from mohawk.crypto.signing import PublisherPins
+from mohawk.errors import MohawkError, UnavailableError
+from mohawk.host.slice_store import SliceStore
+from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.credentials import NodeCredentials
+from mohawk.identity.names import Role
+from mohawk.transport.dial import Target, dial
+from mohawk.transport.link import Link
+from mohawk.transport.listen import Listener, listen
+from mohawk.transport.refusals import RefusalLog
+from mohawk.worker.access import check_purpose
+from mohawk.worker.chain import Chain
+from mohawk.worker.control import ControlSession
+from mohawk.worker.depot import Depot
+from mohawk.worker.receiving import SliceReceiver
+from mohawk.worker.station import Station
+
+log = logging.getLogger(__name__)
+
+CONTROLLER_SILENCE_SECONDS = 10.0
+"""A controller beats four times a second. One that is frozen must not hold a worker, and its opened weights, for
+ever.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is started with. `publisher`: whose manifests it believes."""
+
+    credentials: NodeCredentials
+    publisher: PublisherPins
+    host: str
+    port: int
+
+
+class Worker:
+    """Implements `transport.listen.Service`."""
+
+    def __init__(self, settings: WorkerSettings, store: SliceStore) -> None:
+        self._settings = settings
+        self._context = NodeContext(settings.credentials)
+        self._name = str(settings.credentials.name)
+        self._depot = Depot(store, settings.publisher)
+        self._station = Station(store)
+        self._chain = Chain(self._station, self._dial_next)
+        self._control: Link | None = None
+        self._refusals = RefusalLog(log)
+        self._ending: asyncio.Task[None] | None = None
+        self._listener: Listener | None = None
+
+    async def open(self) -> int:
+        """Listen; the port in use. Raises HostError."""
+        self._listener = await listen(self._context, self._settings.host, self._settings.port, self)
+        return self._listener.port
+
+    async def close(self) -> None:
+        """End all connections, overwrite the weights, stop computing."""
+        if self._listener is not None:
+            await self._listener.close()
+        if self._ending is not None:
+            await self._ending
+        self._chain.close()
+        await self._station.close()
+
+    def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
+        """The role for the purpose; one controller at a time; steps from our predecessor only."""
+        check_purpose(peer, hello.purpose)
+        if hello.purpose is Purpose.CONTROL and self._control is not None:
+            raise UnavailableError(
+                "another controller drives this worker", hint="stop it first, or wait until it is gone"
+            )
+        if hello.purpose is Purpose.STEP:
+            self._chain.authorize(peer)
+
+    def accept(self, link: Link) -> None:
+        if link.purpose is Purpose.CONTROL:
+            self._accept_control(link)
+        elif link.purpose is Purpose.SLICE:
+            link.on_message = SliceReceiver(link, self._depot).on_message
+        else:
+            self._chain.accept(link)
+
+    def refused(self, source: str, error: MohawkError) -> None:
+        self._refusals.note(source, error)
+
+    def _accept_control(self, link: Link) -> None:
+        session = ControlSession(link, self._name, self._station, self._chain, self._depot)
+        self._control = link
+        link.limit_idle(CONTROLLER_SILENCE_SECONDS)
+        self._chain.report = partial(_send_if_open, link)
+        link.on_message = session.on_message
+        link.on_closed = lambda _link, _error: self._lose_control(session)
+
+    def _lose_control(self, session: ControlSession) -> None:
+        self._chain.report = None
+        self._ending = asyncio.get_running_loop().create_task(self._end_control(session))
+
+    async def _end_control(self, session: ControlSession) -> None:
+        """Another controller may connect only when the weights of the last one are gone."""
+        try:
+            await session.end()
+        finally:
+            self._control = None
+
+    async def _dial_next(self, route: Route) -> Link:
+        assert route.next is not None  # the caller looked
+        target = Target(route.next.host, route.next.port, Role.WORKER, route.next.name)
+        return await dial(self._context, target, Purpose.STEP)
+
+
+def _send_if_open(link: Link, message: Message) -> None:
+    """A result for a controller that is going away is dropped: nobody waits for it."""
+    if not link.is_closing:
+        link.send(message)

@@ -1,0 +1,102 @@
+"""What this worker holds: nothing, a stage being loaded, or a stage that serves; and the one thread that computes.
+
+The event loop never computes, so that heartbeats are answered while a pass runs. Everything that touches tensors,
+loading and dropping included, goes through the one compute thread in order: a stage is never released under a running
+pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from mohawk.contract.admission import admit_part
+from mohawk.contract.messages import StageReady, WorkerState
+from mohawk.contract.steps import StagePart, Step
+from mohawk.errors import MessageError
+from mohawk.host.slice_store import SliceStore
+from mohawk.worker.loader import Assignment, LoadedStage, load_stage
+from mohawk.worker.runner import Outcome, Runner
+
+
+class Station:
+    """One worker's stage. Called from the event loop only."""
+
+    def __init__(self, store: SliceStore) -> None:
+        self._store = store
+        self._compute = ThreadPoolExecutor(1, "compute")
+        self._loaded: LoadedStage | None = None
+        self._runner: Runner | None = None
+        self._token_budget = 0
+        self.state = WorkerState.EMPTY
+
+    @property
+    def bytes_out(self) -> int:
+        """Most tensor bytes of one step that this stage sends on; 0 while there is none."""
+        return 0 if self._runner is None else self._token_budget * self._row_bytes()
+
+    @property
+    def bytes_in(self) -> int:
+        """Most tensor bytes of one step that this stage takes; none when it takes token ids."""
+        return 0 if self._runner is None or self._runner.stage.is_first else self.bytes_out
+
+    async def load(self, assignment: Assignment, data_key: bytes) -> StageReady:
+        """Replace what is held by this assignment's stage. Raises MohawkError; the worker then holds nothing."""
+        await self.drop()
+        self.state = WorkerState.LOADING
+        try:
+            loaded = await asyncio.get_running_loop().run_in_executor(self._compute, self._hold, assignment, data_key)
+        except BaseException:
+            self.state = WorkerState.FAILED
+            raise
+        self._runner = Runner(loaded.stage)
+        self._token_budget = assignment.order.token_budget
+        self.state = WorkerState.READY
+        return loaded.ready
+
+    async def drop(self) -> None:
+        """Overwrite and release the weights, after whatever is still computing or loading: nobody may be waiting for
+        a load any more, but what it opened is overwritten all the same."""
+        self._runner = None
+        await asyncio.get_running_loop().run_in_executor(self._compute, self._release)
+        self.state = WorkerState.EMPTY
+
+    def admit(self, step: Step, body_length: int) -> StagePart:
+        """This stage's part of a step, before its body is allocated. Raises MessageError."""
+        if self._runner is None:
+            raise MessageError("a step for a worker that holds no stage")
+        return admit_part(
+            step,
+            body_length,
+            row_bytes=self._row_bytes(),
+            is_first=self._runner.stage.is_first,
+            token_budget=self._token_budget,
+        )
+
+    def run(self, part: StagePart, body: bytearray) -> asyncio.Future[Outcome]:
+        """Compute one step's part; steps run in the order of these calls.
+
+        Raises MessageError when the stage was dropped since the step's admission.
+        """
+        if self._runner is None:
+            raise MessageError("a step for a worker that holds no stage")
+        return asyncio.get_running_loop().run_in_executor(self._compute, self._runner.run, part, body)
+
+    async def close(self) -> None:
+        await self.drop()
+        self._compute.shutdown()
+
+    def _hold(self, assignment: Assignment, data_key: bytes) -> LoadedStage:
+        """In the compute thread, like `_release`: no other touches what is loaded."""
+        self._loaded = load_stage(assignment, data_key, self._store)
+        return self._loaded
+
+    def _release(self) -> None:
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.stage.overwrite()
+            loaded.memory.release()
+
+    def _row_bytes(self) -> int:
+        assert self._runner is not None  # both callers looked
+        return self._runner.stage.hidden_size * self._runner.stage.dtype.size

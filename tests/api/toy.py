@@ -1,0 +1,140 @@
+"""A small deterministic engine behind the API: its tokens are bytes, its answers are what a test gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.types import ASGIApp
+
+from mohawk.api.app import build_app
+from mohawk.api.auth import ApiKeys, digest_key
+from mohawk.errors import MohawkError, UsageError
+from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
+from mohawk.generation.stream import TextStream
+
+MODEL = "toy"
+END = 256
+KEY = "mk-" + "toy" * 14
+KEYS = ApiKeys([digest_key(KEY)])
+HEADERS = {"authorization": f"Bearer {KEY}"}
+CONTEXT = 4096
+
+
+class ToyEngine:
+    """Answers `answer`, byte by byte, then ends. `waits_at`: the number of tokens before which it waits for `go`;
+    `fails_at`: before which it raises `failure`.
+    """
+
+    model_id = MODEL
+    created = 1700000000
+    context_length = CONTEXT
+    vocabulary_size = 257
+    end_of_sequence = frozenset({END})
+
+    def __init__(self, answer: bytes = "Grüße 😀".encode()) -> None:
+        self.answer = answer
+        self.requests: list[GenerationRequest] = []
+        self.tokens = 0
+        self.running = 0
+        self.waits_at = -1
+        self.fails_at = -1
+        self.go = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.failure: Exception = MohawkError("the disk /secret/place is full")
+        self.is_healthy = True
+
+    async def encode_text(self, text: str) -> list[int]:
+        if len(text) > 16 * CONTEXT:
+            raise UsageError("a text that no prompt can hold", field="prompt")
+        return list(text.encode("utf-8"))
+
+    async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+        return await self.encode_text("".join(f"{turn['role']}: {turn['content']}\n" for turn in messages))
+
+    def health(self) -> None:
+        if not self.is_healthy:
+            raise MohawkError("worker w1 at /secret/place is gone")
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        self.requests.append(request)
+        self.running += 1
+        sequence = Sequence(len(self.requests), request)
+        text = TextStream(
+            lambda tokens: bytes(tokens).decode("utf-8", "replace"),
+            stops=request.stop,
+            end_of_sequence=request.end_of_sequence,
+        )
+        try:
+            for count, token in enumerate([*self.answer, END]):
+                await self._step(count)
+                finish = sequence.append(token)
+                shown = text.push(token)
+                if text.is_stopped:
+                    finish = FinishReason.STOP
+                shown += text.finish() if finish else ""
+                yield TextDelta(shown, count + 1, finish, token)
+                if finish:
+                    return
+        finally:
+            self.running -= 1
+            self.closed.set()
+
+    async def _step(self, count: int) -> None:
+        if count == self.waits_at:
+            self.waiting.set()
+            await self.go.wait()
+        if count == self.fails_at:
+            raise self.failure
+        self.tokens += 1
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def in_process(engine: ToyEngine) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application itself, without a socket, with the key."""
+    transport = httpx.ASGITransport(application(engine))
+    async with httpx.AsyncClient(transport=transport, base_url="https://api.example", headers=HEADERS) as client:
+        yield client
+
+
+def application(engine: ToyEngine) -> ASGIApp:
+    return build_app(engine, KEYS)
+
+
+def chat(**fields: object) -> dict[str, object]:
+    """A good chat body with `fields` over it."""
+    return {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], **fields}
+
+
+def post(path: str, body: object, *, engine: ToyEngine | None = None) -> httpx.Response:
+    """One request to a fresh application; `body` is JSON, or bytes as they are."""
+
+    async def main() -> httpx.Response:
+        async with in_process(engine or ToyEngine()) as client:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            return await client.post(path, content=data)
+
+    return asyncio.run(main())
+
+
+def refused(body: object, field: str | None, *, path: str = "/v1/chat/completions", status: int = 400) -> str:
+    """The request is refused with this status, naming this field, and nothing was generated. Its message."""
+    engine = ToyEngine()
+    response = post(path, body, engine=engine)
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == field, error
+    assert engine.requests == []
+    return str(error["message"])
+
+
+def events(text: str) -> list[object]:
+    """The events of a stream; the end marker as it is."""
+    lines = [line.removeprefix("data: ").rstrip(" ") for line in text.split("\n\n") if line]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]

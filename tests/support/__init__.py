@@ -1,0 +1,1 @@
+"""Builders and helpers that several rooms' tests share; nothing here knows of pytest."""

@@ -1,0 +1,96 @@
+"""A data key opens for one worker, one slice, one manifest, one connection, one load; and only from its controller."""
+
+from __future__ import annotations
+
+import pytest
+
+from mohawk.artifact.keyring import Keyring, wrap_data_key
+from mohawk.contract.messages import KeyGrant
+from mohawk.controller.keys import KeyRelease
+from mohawk.crypto.signing import SigningKey
+from mohawk.errors import PolicyError, RemoteError
+from mohawk.worker.grant import KeyExchange
+from tests.support.slices import DATA_KEY, make_manifest
+
+MODEL_KEY = b"m" * 32
+WORKER = "spiffe://mesh.example/worker/w1"
+MANIFEST = b"an envelope"
+BINDING = b"b" * 32
+SIGNER = SigningKey.generate()
+FIRST, SECOND = make_manifest().slices
+
+
+def release(signer: SigningKey = SIGNER, manifest: bytes = MANIFEST) -> KeyRelease:
+    wrapped = tuple(wrap_data_key(MODEL_KEY, DATA_KEY, part.context, bytes(32)) for part in (FIRST, SECOND))
+    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), MODEL_KEY, signer, manifest)
+
+
+def exchange(
+    *, worker: str = WORKER, manifest: bytes = MANIFEST, slice_digest: str = FIRST.digest, binding: bytes = BINDING
+) -> KeyExchange:
+    return KeyExchange(worker=worker, manifest=manifest, slice_digest=slice_digest, binding=binding)
+
+
+def grant(to: KeyExchange, keys: KeyRelease | None = None) -> KeyGrant:
+    return (keys or release()).grant(to.request, worker=WORKER, assigned=FIRST, binding=BINDING)
+
+
+def test_the_key_arrives():
+    asking = exchange()
+    assert asking.open(grant(asking), SIGNER.spki()) == DATA_KEY
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"worker": "spiffe://mesh.example/worker/w2"},
+        {"manifest": b"another envelope"},
+        {"slice_digest": SECOND.digest},
+        {"binding": b"c" * 32},
+    ],
+    ids=["worker", "manifest", "slice", "connection"],
+)
+def test_a_grant_bound_to_something_else_does_not_open(other: dict[str, object]):
+    asking = exchange(**other)  # type: ignore[arg-type]
+    request = exchange()
+    request.request = asking.request.__class__(FIRST.digest, asking.request.public_key)
+    with pytest.raises(RemoteError):
+        asking.open(grant(request), SIGNER.spki())
+
+
+def test_a_grant_of_an_earlier_load_does_not_open_a_later_one():
+    recorded = grant(exchange())
+    with pytest.raises(RemoteError):
+        exchange().open(recorded, SIGNER.spki())
+
+
+def test_a_grant_signed_by_anyone_but_this_connection_s_controller():
+    """HPKE alone does not say who sealed: without the signature anybody could hand a worker a key of their own."""
+    asking = exchange()
+    with pytest.raises(RemoteError):
+        asking.open(grant(asking, release(SigningKey.generate())), SIGNER.spki())
+
+
+def test_a_signature_over_another_sealed_key():
+    asking = exchange()
+    one, other = grant(asking), grant(asking)
+    with pytest.raises(RemoteError):
+        asking.open(KeyGrant(one.sealed_key, other.signature), SIGNER.spki())
+
+
+def test_the_key_of_another_s_slice_is_not_granted():
+    """Z02: what a worker may have is what the plan gives it."""
+    asking = exchange(slice_digest=SECOND.digest)
+    with pytest.raises(PolicyError):
+        grant(asking)
+
+
+def test_a_key_that_is_no_key():
+    asking = exchange()
+    request = asking.request.__class__(FIRST.digest, bytes(1216))
+    with pytest.raises(RemoteError):
+        release().grant(request, worker=WORKER, assigned=FIRST, binding=BINDING)
+
+
+def test_secrets_do_not_show():
+    assert repr(MODEL_KEY) not in repr(release())
