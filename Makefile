@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
+ROUNDS ?= 10
 
-.PHONY: demo test check bench lock contract clean
+.PHONY: demo test fuzz check bench lock contract clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/mohawk demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(TESTS) -n auto --dist loadgroup
+
+fuzz: $(VENV)/.dev
+	for round in $$(seq $(ROUNDS)); do MOHAWK_FUZZ=1 $(BIN)/python -m pytest tests/properties -n auto || exit 1; done
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

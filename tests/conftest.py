@@ -1,5 +1,18 @@
-"""What tests of several folders share: one running cluster, started when the first of them asks."""
+"""What tests of several folders share: one running cluster, started when the first of them asks, and how much they try.
+
+The default run tries the same examples every time: a change must not fail by another change's luck. `make fuzz` tries
+new ones, and many more; what it finds becomes a test of its own.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
 
 from tests.e2e.running import first_run, up
 
 __all__ = ["first_run", "up"]
+
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is not a fault
+settings.register_profile("same", derandomize=True, **_PATIENT)
+settings.register_profile("fuzz", print_blob=True, **_PATIENT)
+settings.load_profile("fuzz" if os.environ.get("MOHAWK_FUZZ") else "same")

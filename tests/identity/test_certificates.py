@@ -9,11 +9,12 @@ import pytest
 from cryptography import x509 as lib
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mohawk.crypto import x509
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import UsageError
+from mohawk.errors import IdentityError, UsageError
 from mohawk.identity.certificates import (
     Authority,
     PeerIdentity,
@@ -196,3 +197,29 @@ def test_expect_compares_role_and_name(mesh: Mesh) -> None:
     with pytest.raises(IdentityRefusedError) as caught:
         expect(peer, {Role.WORKER}, "w2")
     assert caught.value.reason is Reason.WRONG_NAME
+
+
+def negative_serial(mesh: Mesh) -> bytes:
+    """The DER of a leaf whose serial's sign is flipped. (The signature no longer fits: parsing comes first.)"""
+    leaf = issue_leaf(mesh.issuing, mesh.name(), utc_now()).chain[0]
+    serial = leaf.serial.to_bytes((leaf.serial.bit_length() + 8) // 8, "big")
+    assert leaf.der.count(serial) == 1
+    return leaf.der.replace(serial, bytes([0x80, *serial[1:]]))
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # stops nothing in production
+def test_a_serial_that_is_not_positive_is_refused_by_every_parser(mesh: Mesh) -> None:
+    data = negative_serial(mesh)
+    native = lib.load_der_x509_certificate(data)
+    for parse in (
+        lambda: x509.parse_der(data),
+        lambda: x509.parse_pem(native.public_bytes(Encoding.PEM)),
+        lambda: x509.from_native(native),
+    ):
+        with pytest.raises(IdentityError, match="cannot be read"):
+            parse()
+
+
+def test_a_warning_of_the_library_is_a_refusal_where_warnings_are_errors(mesh: Mesh) -> None:
+    with pytest.raises(IdentityError, match="cannot be read"):
+        x509.parse_der(negative_serial(mesh))

@@ -6,7 +6,8 @@ Rules, and the attack each stops:
 - Every extension that policy reads is read here once, so no second parser can read it differently.
 - Unknown critical extensions are reported, never skipped: RFC 5280 4.2 makes skipping one a hole.
 - Signing is P-384 with SHA-384 and nothing else; a call that asks for another curve cannot be written (H06).
-- Serials have 159 random bits: a chosen-prefix collision needs a predictable serial.
+- Serials have 159 random bits: a chosen-prefix collision needs a predictable serial. One that is not positive is
+  refused (RFC 5280 4.1.2.2): a deny-list must never meet a serial that two parsers read differently.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from mohawk.crypto.primitives import sha256
@@ -55,6 +57,7 @@ _KEY_USAGES = (
     "crl_sign",
 )
 _PARSE_FAULTS = (
+    CryptographyDeprecationWarning,  # where warnings are errors: the library only warns of what it will refuse
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -162,6 +165,8 @@ def verify_issued(child: Certificate, parent: Certificate) -> None:
 
 
 def _facts(native: NativeCertificate) -> Certificate:
+    if native.serial_number <= 0:
+        raise ValueError("not a serial number")
     extensions = native.extensions
     constraints = _extension(extensions, x509.BasicConstraints)
     names = _extension(extensions, x509.SubjectAlternativeName)
