@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -107,18 +108,23 @@ class GuardedProtocol(H11Protocol):
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         for event in (h11.Response(status_code=400, headers=headers, reason=b"Bad Request"), body, h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self._close()
 
     def shutdown(self) -> None:
         """End after the answer under way, or now."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
         else:
-            self.transport.close()
+            self._close()
 
     def abort(self) -> None:
         """End without a goodbye: a peer that is too slow for requests is too slow for that, too."""
-        self.transport.abort()
+        with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets what it would abort
+            self.transport.abort()
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():  # Python 3.11.2: a second close would make `abort` impossible
+            self.transport.close()
 
     # ---- deadlines --------------------------------------------------------------------------------------------------
 
@@ -146,7 +152,7 @@ class GuardedProtocol(H11Protocol):
             self._received = 0
             self._read_deadline = self.loop.call_later(limits.body_seconds, self._check_body)
         elif reading is _Reading.REQUEST:
-            self._read_deadline = self.loop.call_later(limits.idle_seconds, self.transport.close)
+            self._read_deadline = self.loop.call_later(limits.idle_seconds, self._close)
         elif reading is not _Reading.NOTHING:
             seconds = limits.head_seconds if reading is _Reading.HEAD else limits.linger_seconds
             self._read_deadline = self.loop.call_later(seconds, self.abort)
