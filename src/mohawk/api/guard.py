@@ -119,7 +119,7 @@ class GuardedProtocol(H11Protocol):
 
     def abort(self) -> None:
         """End without a goodbye: a peer that is too slow for requests is too slow for that, too."""
-        with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets what it would abort
+        with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets its protocol
             self.transport.abort()
 
     def _close(self) -> None:
