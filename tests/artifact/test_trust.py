@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from mohawk.artifact import canonical
 from mohawk.artifact.trust import accept_manifest, check_side_file, sign_manifest
+from mohawk.crypto import canonical
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import ArtifactError, UntrustedArtifactError
 from tests.support.slices import SIDE_FILES, make_manifest

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import pytest
 
-from mohawk.artifact import canonical
 from mohawk.artifact.trust import accept_manifest, sign_manifest
+from mohawk.crypto import canonical
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import ArtifactError, UntrustedArtifactError
 from tests.support.slices import make_manifest

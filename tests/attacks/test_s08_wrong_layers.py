@@ -12,9 +12,9 @@ import json
 
 import pytest
 
-from mohawk.artifact import canonical
 from mohawk.artifact.envelope import sign_envelope
 from mohawk.artifact.trust import accept_manifest
+from mohawk.crypto import canonical
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import ArtifactError, RemoteError
 from tests.support.slices import make_manifest

@@ -12,9 +12,9 @@ import json
 
 import pytest
 
-from mohawk.artifact import canonical
 from mohawk.artifact.manifest import parse_manifest
 from mohawk.artifact.sealed_slice import MAGIC, parse_header
+from mohawk.crypto import canonical
 from mohawk.errors import RemoteError
 from mohawk.ids import parse_slice_id
 from tests.support.slices import make_context, make_manifest

@@ -35,6 +35,7 @@ from mohawk.contract.messages import (
     WorkerStatus,
 )
 from mohawk.contract.steps import Opening, SampledToken, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.errors import MessageError
 from mohawk.nouns.model import SamplingParameters
 
@@ -47,8 +48,8 @@ PART = StagePart(
     closed=(4,),
 )
 EXAMPLES: tuple[Message, ...] = (
-    Hello(Purpose.STEP, "mohawk 0.1"),
-    Welcome("mohawk 0.1"),
+    Hello(Purpose.STEP, "mohawk 0.1", b"list"),
+    Welcome("mohawk 0.1", b"list"),
     Failure("busy", "another controller drives this worker", "wait"),
     Heartbeat(7),
     HeartbeatReply(7, WorkerState.READY, 1 << 34),
@@ -60,6 +61,10 @@ EXAMPLES: tuple[Message, ...] = (
     Route(3, None, "spiffe://mohawk/worker/w"),
     RouteReady(3, SESSION),
     RouteReady(3, None),
+    TrustUpdate(b"list", b"roots"),
+    TrustAccepted(7, 2),
+    RenewalRequest(b"request"),
+    RenewalGrant((b"leaf", b"issuing")),
     OfferSlice(b"{}", "slice_0_3"),
     SliceOffset(DIGEST, 1 << 20, False),
     SliceChunk(DIGEST, 1 << 40),

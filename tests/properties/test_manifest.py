@@ -7,10 +7,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mohawk.artifact import canonical
 from mohawk.artifact.envelope import verify_envelope
 from mohawk.artifact.manifest import parse_manifest
 from mohawk.artifact.trust import accept_manifest, sign_manifest
+from mohawk.crypto import canonical
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import RemoteError, UntrustedArtifactError
 from tests.support.slices import make_manifest

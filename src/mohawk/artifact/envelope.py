@@ -11,7 +11,7 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
-from mohawk.artifact import canonical
+from mohawk.crypto import canonical
 from mohawk.crypto.signing import PublisherKey, PublisherPins, PublisherSignature, spki_sha256, verify_publisher
 from mohawk.errors import ArtifactError, RemoteError, UntrustedArtifactError
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mohawk.artifact import canonical
-from mohawk.artifact.canonical import Json
 from mohawk.artifact.manifest import MAXIMUM_SLICES
 from mohawk.artifact.sealed_slice import SealingContext
+from mohawk.crypto import canonical
+from mohawk.crypto.canonical import Json
 from mohawk.crypto.primitives import KEY_SIZE, NONCE_SIZE, TAG_SIZE, AeadKey, derive
 from mohawk.errors import ArtifactError, RemoteError
 

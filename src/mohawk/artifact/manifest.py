@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from mohawk.artifact import canonical
-from mohawk.artifact.canonical import Fields, Json
 from mohawk.artifact.envelope import MAXIMUM_ENVELOPE
 from mohawk.artifact.sealed_slice import (
     MAXIMUM_PLAINTEXT,
@@ -21,6 +19,8 @@ from mohawk.artifact.sealed_slice import (
     SealingContext,
     parse_dtype,
 )
+from mohawk.crypto import canonical
+from mohawk.crypto.canonical import Fields, Json
 from mohawk.errors import ArtifactError
 from mohawk.ids import check_digest, check_model_id
 from mohawk.nouns.model import MAXIMUM_LAYERS, DataType, LayerRange, check_partition

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mohawk.artifact import canonical
+from mohawk.crypto import canonical
 from mohawk.crypto.primitives import sha384
 from mohawk.crypto.stream import COMMITMENT_SIZE, STREAM_NONCE_SIZE, count_chunks, sealed_size
 from mohawk.errors import ArtifactError

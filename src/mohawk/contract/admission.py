@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mohawk.contract import messages as m
+from mohawk.contract import trust as t
 from mohawk.contract.codec import decode, decode_part
 from mohawk.contract.messages import Message, Purpose
 from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
@@ -19,7 +20,7 @@ from mohawk.errors import MessageError
 
 _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
     {
-        Purpose.CONTROL: frozenset({m.Heartbeat, m.LoadStage, m.KeyGrant, m.Route}),
+        Purpose.CONTROL: frozenset({m.Heartbeat, m.LoadStage, m.KeyGrant, m.Route, t.TrustUpdate, t.RenewalGrant}),
         Purpose.SLICE: frozenset({m.OfferSlice, m.SliceChunk}),
         Purpose.STEP: frozenset({Step}),
         Purpose.OPERATOR: frozenset({m.StatusRequest}),
@@ -28,7 +29,17 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
 _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
     {
         Purpose.CONTROL: frozenset(
-            {m.HeartbeatReply, m.KeyRequest, m.StageReady, m.RouteReady, StepResult, StepFailure, m.Failure}
+            {
+                m.HeartbeatReply,
+                m.KeyRequest,
+                m.StageReady,
+                m.RouteReady,
+                t.TrustAccepted,
+                t.RenewalRequest,
+                StepResult,
+                StepFailure,
+                m.Failure,
+            }
         ),
         Purpose.SLICE: frozenset({m.SliceOffset, m.SliceStored, m.Failure}),
         Purpose.STEP: frozenset(),

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from mohawk.contract.checks import check_field, check_text, require
 from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, Step, StepFailure, StepResult
+from mohawk.contract.trust import MAXIMUM_LIST, RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.ids import check_digest, check_node_name, parse_slice_id
 
 CHUNK_BYTES = 1 << 20
@@ -45,17 +46,21 @@ class ElementType(IntEnum):
 class Hello:
     purpose: Purpose
     software: str
+    deny_list: bytes = b""
 
     def __post_init__(self) -> None:
         check_text(self.software)
+        require(len(self.deny_list) <= MAXIMUM_LIST, "a deny-list that is too long")
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
     software: str
+    deny_list: bytes = b""
 
     def __post_init__(self) -> None:
         check_text(self.software)
+        require(len(self.deny_list) <= MAXIMUM_LIST, "a deny-list that is too long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +283,10 @@ Message: TypeAlias = (
     | StageReady
     | Route
     | RouteReady
+    | TrustUpdate
+    | TrustAccepted
+    | RenewalRequest
+    | RenewalGrant
     | OfferSlice
     | SliceOffset
     | SliceChunk

@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,8 @@ class Envelope(_message.Message):
     STAGE_READY_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     ROUTE_READY_FIELD_NUMBER: _ClassVar[int]
+    TRUST_UPDATE_FIELD_NUMBER: _ClassVar[int]
+    TRUST_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     OFFER_SLICE_FIELD_NUMBER: _ClassVar[int]
     SLICE_OFFSET_FIELD_NUMBER: _ClassVar[int]
     SLICE_CHUNK_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +66,8 @@ class Envelope(_message.Message):
     STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
     STATUS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_GRANT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     welcome: Welcome
     failure: Failure
@@ -75,6 +79,8 @@ class Envelope(_message.Message):
     stage_ready: StageReady
     route: Route
     route_ready: RouteReady
+    trust_update: TrustUpdate
+    trust_accepted: TrustAccepted
     offer_slice: OfferSlice
     slice_offset: SliceOffset
     slice_chunk: SliceChunk
@@ -84,21 +90,27 @@ class Envelope(_message.Message):
     step_failure: StepFailure
     status_request: StatusRequest
     status_reply: StatusReply
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ...) -> None: ...
+    renewal_request: RenewalRequest
+    renewal_grant: RenewalGrant
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("purpose", "software")
+    __slots__ = ("purpose", "software", "deny_list")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    DENY_LIST_FIELD_NUMBER: _ClassVar[int]
     purpose: Purpose
     software: str
-    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., software: _Optional[str] = ...) -> None: ...
+    deny_list: bytes
+    def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., software: _Optional[str] = ..., deny_list: _Optional[bytes] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("software",)
+    __slots__ = ("software", "deny_list")
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    DENY_LIST_FIELD_NUMBER: _ClassVar[int]
     software: str
-    def __init__(self, software: _Optional[str] = ...) -> None: ...
+    deny_list: bytes
+    def __init__(self, software: _Optional[str] = ..., deny_list: _Optional[bytes] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "message", "hint")
@@ -219,6 +231,34 @@ class RouteReady(_message.Message):
     epoch: int
     session: Session
     def __init__(self, epoch: _Optional[int] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
+class TrustUpdate(_message.Message):
+    __slots__ = ("deny_list", "roots")
+    DENY_LIST_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_FIELD_NUMBER: _ClassVar[int]
+    deny_list: bytes
+    roots: bytes
+    def __init__(self, deny_list: _Optional[bytes] = ..., roots: _Optional[bytes] = ...) -> None: ...
+
+class TrustAccepted(_message.Message):
+    __slots__ = ("deny_list_number", "roots_number")
+    DENY_LIST_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    deny_list_number: int
+    roots_number: int
+    def __init__(self, deny_list_number: _Optional[int] = ..., roots_number: _Optional[int] = ...) -> None: ...
+
+class RenewalRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    def __init__(self, request: _Optional[bytes] = ...) -> None: ...
+
+class RenewalGrant(_message.Message):
+    __slots__ = ("chain",)
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    chain: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, chain: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class OfferSlice(_message.Message):
     __slots__ = ("manifest", "slice_id")

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mohawk.artifact import canonical
 from mohawk.artifact.sealed_slice import MAXIMUM_VERSION
+from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError, HostError, MessageError, RemoteError, UntrustedArtifactError
 from mohawk.host.files import (
     open_regular,

@@ -168,6 +168,13 @@ def check_peer(chain: Sequence[Certificate], now: datetime, pins: frozenset[str]
 
     `pins` are SHA-256 of root public keys (`Certificate.pin`); `domain` is the only trust domain accepted.
     """
+    return _check_leaf(check_chain(chain, now, pins), domain)
+
+
+def check_chain(chain: Sequence[Certificate], now: datetime, pins: frozenset[str]) -> Certificate:
+    """The leaf of `chain` (leaf, issuing authority, root), once each link holds at `now`; what the leaf may do is not
+    asked. Raises IdentityRefusedError.
+    """
     if not chain:
         raise IdentityRefusedError(Reason.MISSING, "the peer showed no certificate", hint=_REISSUE)
     if len(chain) != 3:
@@ -180,7 +187,7 @@ def check_peer(chain: Sequence[Certificate], now: datetime, pins: frozenset[str]
     _check_authority(issuing, maximum_path=0)
     for certificate in chain:
         _check_time(certificate, now)
-    return _check_leaf(leaf, domain)
+    return leaf
 
 
 def expect(peer: PeerIdentity, roles: Iterable[Role], name: str | None = None) -> PeerIdentity:

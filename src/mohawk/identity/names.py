@@ -50,6 +50,8 @@ class Reason(StrEnum):
     FOREIGN_DOMAIN = "foreign_domain"
     WRONG_ROLE = "wrong_role"
     WRONG_NAME = "wrong_name"
+    REVOKED = "revoked"
+    STALE = "stale_deny_list"
 
 
 class IdentityRefusedError(IdentityError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from mohawk.artifact import canonical
+from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError
 
 

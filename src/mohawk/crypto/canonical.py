@@ -1,4 +1,4 @@
-"""Canonical JSON: one value, one spelling. Header, manifest and keyring are all written and read through here.
+"""Canonical JSON: one value, one spelling. What is signed, or sealed beside what it describes, goes through here.
 
 Rules, and the attack each stops:
 
