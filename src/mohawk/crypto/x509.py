@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, SignatureAlgorithmOID
 
@@ -228,21 +228,22 @@ def _key_usage(extensions: x509.Extensions) -> frozenset[str]:
 # ---- making ---------------------------------------------------------------------------------------------------------
 
 
-def issue(template: Template, subject: SigningKey, issuer: Certificate | None, signer: SigningKey) -> Certificate:
-    """A certificate for `subject`'s public key, signed by `signer`; `issuer` None: self-signed.
+def issue(template: Template, spki: bytes, issuer: Certificate | None, signer: SigningKey) -> Certificate:
+    """A certificate for the public key `spki` (DER), signed by `signer`; `issuer` None: self-signed.
 
     Raises UsageError: a name that no certificate can hold.
     """
     try:
-        builder = _builder(template, subject, issuer)
+        builder = _builder(template, spki, issuer)
         return _facts(builder.sign(signer.private, hashes.SHA384()))
     except ValueError as error:
         raise UsageError("a name that no certificate can hold") from error
 
 
-def _builder(template: Template, subject: SigningKey, issuer: Certificate | None) -> x509.CertificateBuilder:
+def _builder(template: Template, spki: bytes, issuer: Certificate | None) -> x509.CertificateBuilder:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, template.common_name)])
-    public = subject.private.public_key()
+    public = load_der_public_key(spki)
+    assert isinstance(public, ec.EllipticCurvePublicKey)  # ours, or a request's, whose curve was checked
     key_id = x509.SubjectKeyIdentifier.from_public_key(public)
     authority = issuer.key_id if issuer else key_id.digest
     builder = (

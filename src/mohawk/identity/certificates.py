@@ -80,7 +80,7 @@ def issue_root(now: datetime) -> Authority:
         not_after=min(_whole_seconds(now) + ROOT_LIFETIME, LAST_DAY),
         path_length=1,
     )
-    return Authority(x509.issue(template, key, None, key), key)
+    return Authority(x509.issue(template, key.spki(), None, key), key)
 
 
 def issue_issuing(root: Authority, now: datetime, lifetime: timedelta = ISSUING_LIFETIME) -> Authority:
@@ -94,11 +94,21 @@ def issue_issuing(root: Authority, now: datetime, lifetime: timedelta = ISSUING_
         not_after=_end(now, lifetime, ISSUING_MAXIMUM, root),
         path_length=0,
     )
-    return Authority(x509.issue(template, key, root.certificate, root.key), key, root.certificate)
+    return Authority(x509.issue(template, key.spki(), root.certificate, root.key), key, root.certificate)
 
 
 def issue_leaf(issuer: Authority, name: NodeName, now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Leaf:
     """A node's certificate and fresh key. Raises UsageError when it should outlive 7 days or its issuer."""
+    key = SigningKey.generate()
+    return Leaf(issue_leaf_for(issuer, name, key.spki(), now, lifetime), key)
+
+
+def issue_leaf_for(
+    issuer: Authority, name: NodeName, spki: bytes, now: datetime, lifetime: timedelta = LEAF_LIFETIME
+) -> tuple[Certificate, ...]:
+    """The chain for a key that was born on the node: `spki` is a checked request's. Raises UsageError like
+    `issue_leaf`.
+    """
     template = Template(
         common_name=name.name,
         not_before=_start(now),
@@ -107,7 +117,7 @@ def issue_leaf(issuer: Authority, name: NodeName, now: datetime, lifetime: timed
         is_server=True,
         uris=(str(name),),
     )
-    return _issue_leaf(issuer, template)
+    return _issue_chain(issuer, template, spki)
 
 
 def issue_api_leaf(
@@ -125,14 +135,14 @@ def issue_api_leaf(
         is_server=True,
         hosts=hosts,
     )
-    return _issue_leaf(issuer, template)
+    key = SigningKey.generate()
+    return Leaf(_issue_chain(issuer, template, key.spki()), key)
 
 
-def _issue_leaf(issuer: Authority, template: Template) -> Leaf:
+def _issue_chain(issuer: Authority, template: Template, spki: bytes) -> tuple[Certificate, ...]:
     if issuer.above is None:
         raise UsageError("a root signs no leaf; use the issuing authority")
-    key = SigningKey.generate()
-    return Leaf((x509.issue(template, key, issuer.certificate, issuer.key), issuer.certificate), key)
+    return (x509.issue(template, spki, issuer.certificate, issuer.key), issuer.certificate)
 
 
 def _authority_name(kind: str, key: SigningKey) -> str:

@@ -104,7 +104,7 @@ def issue_deny_list_signer(issuer: Authority, domain: str, now: datetime) -> Lea
         not_after=min(start + SIGNER_LIFETIME, issuer.certificate.not_after),
         uris=(_signer_name(domain),),
     )
-    return Leaf((x509.issue(template, key, issuer.certificate, issuer.key), issuer.certificate), key)
+    return Leaf((x509.issue(template, key.spki(), issuer.certificate, issuer.key), issuer.certificate), key)
 
 
 def issue_deny_list(signer: Leaf, number: int, denials: Iterable[Denial], now: datetime) -> bytes:
