@@ -40,6 +40,7 @@ from mohawk.contract.steps import Segment, StagePart, Step
 from mohawk.errors import MessageError, MohawkError
 from mohawk.identity.certificates import PeerIdentity, issue_issuing, issue_leaf, issue_root
 from mohawk.identity.credentials import NodeCredentials, bundle, encode, parse
+from mohawk.identity.denylist import issue_deny_list, issue_deny_list_signer
 from mohawk.identity.names import NodeName, Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Admit, Link
@@ -227,7 +228,8 @@ async def compare(context: NodeContext, ports: tuple[int, int, int], rounds: int
     return [[await measure(call, calls) for call in three] for _ in range(rounds)]
 
 
-def identities() -> tuple[NodeCredentials, NodeCredentials]:
+def identities() -> tuple[NodeCredentials, NodeCredentials, bytes]:
+    """Controller, worker, and the deny-list that the first brings to the second."""
     now = datetime.now(UTC)
     root = issue_root(now)
     issuing = issue_issuing(root, now)
@@ -235,7 +237,8 @@ def identities() -> tuple[NodeCredentials, NodeCredentials]:
         bundle(issue_leaf(issuing, NodeName("bench.example", role, name), now), (root.certificate,))
         for role, name in ((Role.CONTROLLER, "c1"), (Role.WORKER, "w1"))
     )
-    return controller, worker
+    signer = issue_deny_list_signer(issuing, "bench.example", now)
+    return controller, worker, issue_deny_list(signer, 1, (), now)
 
 
 def main() -> None:
@@ -243,12 +246,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=2000)
     arguments = parser.parse_args()
-    controller, worker = identities()
+    controller, worker, deny_list = identities()
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=serve, args=(encode(worker), there), daemon=True)
     process.start()
-    rounds = uvloop.run(compare(NodeContext(controller), here.recv(), arguments.rounds, arguments.calls))
+    context = NodeContext(controller)
+    context.standing.learn_deny_list(deny_list, datetime.now(UTC))
+    rounds = uvloop.run(compare(context, here.recv(), arguments.rounds, arguments.calls))
     here.send(None)
     process.join()
     report(rounds)

@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 
 def short_lived(mesh: Mesh, role: Role, name: str, lifetime: timedelta = HOUR) -> NodeContext:
     leaf = issue_leaf(mesh.issuing, mesh.name(role, name), utc_now(), lifetime)
-    return NodeContext(bundle(leaf, (mesh.root.certificate,)))
+    return NodeContext(bundle(leaf, (mesh.root.certificate,)), standing=mesh.standing())
 
 
 @pytest.mark.parametrize("short", ["ours", "theirs"])

@@ -22,7 +22,6 @@ from pathlib import Path
 import pytest
 
 from mohawk.channel.frames import FrameKind, FrameReader, encode_head, step_limits
-from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener, admit_part
 from mohawk.contract.codec import encode, encode_part
 from mohawk.contract.messages import Purpose, Route
@@ -109,8 +108,8 @@ async def second_stage(site: Site, source: Path) -> AsyncIterator[tuple[Answers,
     """A real worker with the second half of a model, and how to connect as its predecessor."""
     folder = site.seal(source, 2)
     part, keyring = folder.manifest.slices[1], folder.keyring()
-    credentials = site.credentials(Role.CONTROLLER, "controller")
-    context = NodeContext(credentials)
+    context = site.context(Role.CONTROLLER, "controller")
+    credentials = context.credentials
     keys = KeyRelease(keyring, site.provider.unwrap(keyring.model_key), credentials.key, folder.envelope)
     async with site.workers(1) as (target,):
         await deliver_slice(context, target, folder, part, lambda done: None)

@@ -63,7 +63,7 @@ def test_a_worker_takes_neither_the_offer_nor_the_order(tmp_path: Path) -> None:
     store = SliceStore(site.home / "stores" / "w1", QUOTA)
     old, new = (stock(store, site.authority.publisher(), version, tmp_path / f"v{version}") for version in (1, 2))
     store.close()
-    context = NodeContext(site.credentials(Role.CONTROLLER, "controller"))
+    context = site.context(Role.CONTROLLER, "controller")
     old_offer = OfferSlice(old.manifest, old.slice_id)
 
     async def first_run() -> None:

@@ -58,7 +58,7 @@ def test_the_api_knows_the_classical_group_by_openssls_spelling() -> None:
 def test_a_context_trusts_the_roots_of_its_credentials_and_no_other() -> None:
     mesh = Mesh()
     context = NodeContext(mesh.credentials())
-    assert context.pins == {mesh.root.certificate.pin}
+    assert context.standing.roots.pins == {mesh.root.certificate.pin}
     assert context.domain == mesh.domain
     for one in (context.server, context.client):
         assert one.get_verify_mode() == SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT

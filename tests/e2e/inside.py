@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.reader import read_card
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.generation.session import GenerationRequest
@@ -21,6 +22,7 @@ from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder
 from mohawk.host.identity import write_node_identity
 from mohawk.host.keys import KeyFile
+from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.credentials import NodeCredentials
@@ -60,6 +62,12 @@ class Site:
     def credentials(self, role: Role, name: str) -> NodeCredentials:
         return self.authority.issue_node(role, name, now())
 
+    def context(self, role: Role, name: str) -> NodeContext:
+        """A node that has just heard the newest deny-list."""
+        context = NodeContext(self.credentials(role, name))
+        context.standing.learn_deny_list(Revocations(self.authority).issue(now()), now())
+        return context
+
     def worker(self, name: str) -> tuple[Worker, SliceStore]:
         store = SliceStore(self.home / "stores" / name, QUOTA)
         settings = WorkerSettings(self.credentials(Role.WORKER, name), self.authority.pins(), host="127.0.0.1", port=0)
@@ -70,6 +78,7 @@ class Site:
     ) -> ControllerOptions:
         return ControllerOptions(
             credentials=self.credentials(Role.CONTROLLER, "controller"),
+            authority=self.authority,
             folder=folder,
             provider=self.provider,
             targets=targets,

@@ -44,7 +44,7 @@ def test_it_works_without_the_root_s_key(authority: AuthorityFolder):
 
 def test_files_are_private(authority: AuthorityFolder):
     assert {stat.S_IMODE(path.stat().st_mode) for path in authority.folder.iterdir()} == {0o600}
-    (authority.folder / "issuing.key").chmod(0o644)
+    (authority.folder / "issuing.pem").chmod(0o644)
     with pytest.raises(PolicyError):
         authority.issuing()
 

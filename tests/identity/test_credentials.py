@@ -57,7 +57,7 @@ def test_a_changed_bundle_is_refused(mesh: Mesh, change: str) -> None:
         case "missing":
             del document["roots"]
         case "format":
-            document["format"] = "mohawk-node-2"
+            document["format"] = "mohawk-node-1"
         case "number":
             document["key"] = 7
         case "empty":

@@ -19,7 +19,10 @@ from mohawk.crypto import x509
 from mohawk.errors import MohawkError
 from mohawk.identity.certificates import Authority, Leaf, issue_issuing, issue_leaf, issue_root
 from mohawk.identity.credentials import NodeCredentials, bundle
+from mohawk.identity.denylist import Denial, issue_deny_list, issue_deny_list_signer
 from mohawk.identity.names import NodeName, Role
+from mohawk.identity.root_set import RootSet
+from mohawk.identity.standing import Standing
 
 DOMAIN = "mesh.example"
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -45,7 +48,21 @@ class Mesh:
         return bundle(issue_leaf(self.issuing, self.name(role, name), utc_now()), (self.root.certificate,))
 
     def context(self, role: Role = Role.WORKER, name: str = "w1", profile: Profile = MIE_DEFAULT) -> NodeContext:
-        return NodeContext(self.credentials(role, name), profile)
+        return NodeContext(self.credentials(role, name), profile, self.standing())
+
+    def standing(self) -> Standing:
+        """Of a node that has just heard a deny-list with nobody on it."""
+        standing = Standing(RootSet(0, (self.root.certificate,)), self.domain)
+        standing.learn_deny_list(self.deny_list(1), utc_now())
+        return standing
+
+    def deny_list(self, number: int, *subjects: str, age: timedelta = timedelta(0)) -> bytes:
+        now = utc_now()
+        return issue_deny_list(self.deny_signer, number, [Denial(subject, now) for subject in subjects], now - age)
+
+    @cached_property
+    def deny_signer(self) -> Leaf:
+        return issue_deny_list_signer(self.issuing, self.domain, utc_now())
 
     @cached_property
     def worker(self) -> NodeContext:

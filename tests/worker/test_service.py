@@ -37,7 +37,7 @@ def sealed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> SealedFolder
 
 
 def context(site: Site, role: Role, name: str) -> NodeContext:
-    return NodeContext(site.credentials(role, name))
+    return site.context(role, name)
 
 
 async def start(site: Site, sealed: SealedFolder, targets: tuple[Target, ...], **changes: object) -> Controller:

@@ -21,6 +21,7 @@ from mohawk.crypto.signing import SigningKey
 from mohawk.crypto.x509 import Certificate
 from mohawk.errors import HandshakeError, UsageError
 from mohawk.identity.credentials import NodeCredentials
+from mohawk.identity.standing import Standing
 
 POST_QUANTUM_GROUP = "X25519MLKEM768"
 _REPORTED = {"X25519": "x25519"}
@@ -92,27 +93,36 @@ MIE_API = Profile(
 
 
 class NodeContext:
-    """The two OpenSSL contexts of one node, built once. Raises UsageError: a profile that this OpenSSL cannot keep.
+    """The two OpenSSL contexts of one node, and what it judges others by.
 
-    Both directions are mutual: each end shows its chain and demands the other's.
+    Raises UsageError: a profile that this OpenSSL cannot keep.
+
+    Both directions are mutual: each end shows its chain and demands the other's. Without a `standing` that has learnt a
+    deny-list nobody is let in.
     """
 
-    __slots__ = ("client", "credentials", "domain", "pins", "profile", "server")
+    __slots__ = ("client", "credentials", "domain", "profile", "server", "standing")
 
-    def __init__(self, credentials: NodeCredentials, profile: Profile = MIE_DEFAULT) -> None:
-        self.credentials = credentials
+    def __init__(
+        self, credentials: NodeCredentials, profile: Profile = MIE_DEFAULT, standing: Standing | None = None
+    ) -> None:
         self.profile = profile
-        self.pins = credentials.pins
         self.domain = credentials.domain
+        self.standing = standing or Standing(credentials.root_set, credentials.domain)
+        self.renew(credentials)
+
+    def renew(self, credentials: NodeCredentials) -> None:
+        """New connections use these credentials and the roots of `standing`; those that are open stay as they are."""
+        self.credentials = credentials
         self.server = self._build(SSL.TLS_SERVER_METHOD)
         self.client = self._build(SSL.TLS_CLIENT_METHOD)
-        select_protocol(self.server, profile)
-        self.client.set_alpn_protos([name.encode("ascii") for name in profile.alpn])
+        select_protocol(self.server, self.profile)
+        self.client.set_alpn_protos([name.encode("ascii") for name in self.profile.alpn])
 
     def _build(self, method: int) -> SSL.Context:
         context = new_context(method, self.profile)
         show_chain(context, self.credentials.chain, self.credentials.key)
-        trust_roots(context, self.credentials.roots)
+        trust_roots(context, self.standing.roots.roots)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _remember_refusal)
         return context
 

@@ -24,6 +24,7 @@ from mohawk.crypto import x509
 from mohawk.errors import HandshakeError, RemoteError
 from mohawk.identity.certificates import PeerIdentity, check_peer
 from mohawk.identity.names import IdentityRefusedError, Reason
+from mohawk.identity.standing import Standing
 
 MAXIMUM_HELLO = 16 * 1024
 _FLUSH_BYTES = TAKE_BYTES - (2 << 14)
@@ -75,6 +76,7 @@ class TlsConnection:
         "_heard",
         "_is_server",
         "_judge",
+        "_own_end",
         "_pipe",
         "ended",
         "session",
@@ -83,6 +85,9 @@ class TlsConnection:
     def __init__(self, context: NodeContext, judge: Callable[[PeerIdentity], object], *, is_server: bool) -> None:
         self._context = context
         self._judge = judge
+        self._own_end = context.credentials.chain[
+            0
+        ].not_after  # of the leaf shown here, whatever the context is renewed to
         self._is_server = is_server
         self._connection = SSL.Connection(context.server if is_server else context.client, None)
         if is_server:
@@ -97,6 +102,11 @@ class TlsConnection:
         self.session: SessionInfo | None = None
         self.ended = False
         """The peer said goodbye (close_notify): what was received is all there is."""
+
+    @property
+    def standing(self) -> Standing:
+        """What this node judges others by."""
+        return self._context.standing
 
     def receive(self, data: Buffer) -> None:
         """Bytes from the network. Raises HandshakeError when a handshake is too long."""
@@ -197,9 +207,10 @@ class TlsConnection:
         profile.check(version, group, suite, alpn)
         chain = connection.get_verified_chain(as_cryptography=True) or []
         facts = [x509.from_native(certificate) for certificate in chain]
-        peer = check_peer(facts, now, self._context.pins, self._context.domain)
+        peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
+        self.standing.refuse(peer)
         self._judge(peer)
-        not_after = min(peer.not_after, self._context.credentials.chain[0].not_after)
+        not_after = min(peer.not_after, self._own_end)
         return SessionInfo(version, group, suite, alpn, peer, not_after, self._export)
 
     def _export(self, context: bytes, length: int) -> bytes:

@@ -35,6 +35,7 @@ def run(
     worker: Annotated[list[str], typer.Option(help="NAME=HOST:PORT of a worker, in the order of the slices; repeat.")],
     api_identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue api HOSTS`.")],
     api_key_file: Annotated[Path, typer.Option(help="0600 file with the API key that clients show.")],
+    pki: Annotated[Path | None, typer.Option(help="Authority folder (default: in MIE_HOME).")] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with the model key's passphrase.")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
@@ -46,6 +47,7 @@ def run(
     from mohawk.cli.deployment import parse_compute
     from mohawk.config import load_settings
     from mohawk.controller.service import ControllerOptions
+    from mohawk.host.authority import AuthorityFolder
     from mohawk.host.identity import read_api_identity, read_api_key, read_node_identity, read_publisher_pins
     from mohawk.host.memory import harden_process
     from mohawk.host.sealed_folder import SealedFolder
@@ -55,8 +57,11 @@ def run(
     folder = SealedFolder.open(model, read_publisher_pins(identity))
     credentials = read_node_identity(identity)
     credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
+    authority = AuthorityFolder(pki or Places(settings.home).pki)
+    authority.issuing()  # without it no deny-list is issued, and no worker lets anybody in: say so now
     options = ControllerOptions(
         credentials=credentials,
+        authority=authority,
         folder=folder,
         provider=open_provider(passphrase_file, Places(settings.home), folder.keyring().provider),
         targets=tuple(parse_target(text) for text in worker),

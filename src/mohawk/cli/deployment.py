@@ -98,6 +98,7 @@ class Deployment:
         )
         options = ControllerOptions(
             credentials=authority.issue_node(Role.CONTROLLER, "controller", datetime.now(UTC), LEAF_MAXIMUM),
+            authority=authority,
             folder=self.prepared.folder,
             provider=self.options.provider,
             targets=targets,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,8 @@ def run_worker(
     credentials, pins = _read_identity(identity, identity_fd)
     credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
     folder = store or Places.load().worker(credentials.name.name)
-    options = WorkerOptions(credentials, pins, host, port, folder, quota << 30, threads, identity_fd)
+    keep = partial(_write_down, identity, pins) if identity is not None else _keep_nothing
+    options = WorkerOptions(credentials, pins, host, port, folder, quota << 30, threads, identity_fd, keep)
     run(options, lambda bound: _announce(json, host, bound))
 
 
@@ -69,6 +71,17 @@ def _read_identity(folder: Path | None, descriptor: int) -> tuple[NodeCredential
             "a worker needs an identity", hint="mohawk pki issue worker NAME --out DIR, then --identity DIR"
         )
     return read_node_identity(folder), read_publisher_pins(folder)
+
+
+def _write_down(folder: Path, pins: PublisherPins, credentials: NodeCredentials) -> None:
+    """A renewed identity takes the place of the one that this worker was started with."""
+    from mohawk.host.identity import write_node_identity
+
+    write_node_identity(folder, credentials, pins)
+
+
+def _keep_nothing(_credentials: NodeCredentials) -> None:
+    """An identity from a pipe is issued anew at the next start."""
 
 
 def _announce(as_json: bool, host: str, port: int) -> None:

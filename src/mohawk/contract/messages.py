@@ -47,6 +47,7 @@ class Hello:
     purpose: Purpose
     software: str
     deny_list: bytes = b""
+    takes_over: bool = False
 
     def __post_init__(self) -> None:
         check_text(self.software)

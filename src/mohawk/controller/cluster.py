@@ -73,6 +73,24 @@ class Cluster:
             await self.close()
             raise
 
+    async def reconnect(self) -> None:
+        """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError."""
+        await gather_or_cancel(member.reconnect(self.context) for member in self.members)
+
+    async def reroute(self, events: StepEvents) -> None:
+        """The same chain over new connections, under the next epoch. Only while no step is under way. Raises
+        MohawkError: the chain is broken then.
+        """
+        self.epoch += 1
+        old = self._steps
+        if old is not None:
+            old.on_closed = ignore
+        for index in reversed(range(len(self.members))):
+            await self.members[index].route(self._route(index))
+        self._steps = await self._dial_first(events)
+        if old is not None:
+            old.close()
+
     def send(self, step: Step) -> None:
         """Raises UnavailableError when the first worker's connection is gone."""
         assert self._steps is not None  # set by `start`

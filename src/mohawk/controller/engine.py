@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from mohawk.contract.steps import StepResult
@@ -48,6 +48,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._ended: MohawkError | None = None
+        self._between: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
 
     @property
     def model_id(self) -> str:
@@ -110,6 +111,14 @@ class Engine:
             self._batcher.cancel(number)
             self._wake.set()
 
+    async def between_steps(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` while no step is under way. Raises what it raises, UnavailableError when serving has ended."""
+        self.health()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._between.append((work, done))
+        self._wake.set()
+        await done
+
     def start(self) -> None:
         self._loop_task = asyncio.get_running_loop().create_task(self._run())
 
@@ -145,6 +154,7 @@ class Engine:
     async def _serve(self) -> None:
         """Schedule, run, postprocess. A failed step ends its sequences; a lost worker ends all, and this loop."""
         while self._ended is None:
+            await self._pause()
             order = self._batcher.schedule()
             if order is None:
                 await self._wake.wait()
@@ -152,6 +162,17 @@ class Engine:
                 continue
             for progress in await self._step(order):
                 self._deliver(progress)
+
+    async def _pause(self) -> None:
+        """What was to be done between two steps. It fails alone: serving goes on as well as it can."""
+        while self._between:
+            work, done = self._between.pop(0)
+            try:
+                await work()
+            except MohawkError as error:
+                _settle(done, error)
+            else:
+                _settle(done, None)
 
     async def _step(self, order: StepOrder) -> list[Progress]:
         try:
@@ -200,5 +221,17 @@ class Engine:
     def _end(self, error: MohawkError) -> None:
         """Nothing can be served any more: every request hears why, and so does every later one."""
         self._ended = self._ended or error
+        for _, done in self._between:
+            _settle(done, self._ended)
         for entry in self._requests.values():
             entry.deltas.put_nowait(error)
+
+
+def _settle(done: asyncio.Future[None], error: MohawkError | None) -> None:
+    """Its waiter may have been cancelled."""
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

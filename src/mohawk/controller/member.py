@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from mohawk.artifact.sealed_slice import SealedSlice
@@ -22,8 +23,10 @@ from mohawk.contract.messages import (
     WorkerState,
 )
 from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.controller.keys import KeyRelease
 from mohawk.errors import MohawkError, RemoteError, WorkerLostError
+from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
@@ -48,6 +51,10 @@ class StepEvents(Protocol):
     def on_lost(self, error: WorkerLostError) -> None: ...
 
 
+Renew = Callable[[PeerIdentity, RenewalRequest], RenewalGrant | None]
+"""A fresh certificate for this peer's new key; None: refused, and recorded."""
+
+
 class Member:
     """A worker, connected. Used from the controller's event loop."""
 
@@ -60,12 +67,14 @@ class Member:
         self.resident_bytes = 0
         self.rtt_microseconds = 0
         self.sent_bytes = 0
+        self.trust: TrustAccepted | None = None
+        """The deny-list and root set that the worker last said it goes by."""
         self._link = link
         self._events = events
         self._beats = 0
         self._sent_at: dict[int, float] = {}
-        link.on_message = self._on_message
-        link.on_closed = self._on_closed
+        self.on_renewal: Renew = lambda _peer, _request: None
+        self._listen_to(link)
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     @classmethod
@@ -80,6 +89,21 @@ class Member:
     @property
     def link(self) -> Link:
         return self._link
+
+    async def reconnect(self, context: NodeContext) -> None:
+        """A new control connection in place of the old one, which is closed: certificates and keys are fresh, the stage
+        stays. Raises like `connect`; then the old connection goes on.
+        """
+        link = await dial(context, self.target, Purpose.CONTROL, takes_over=True)
+        old, self._link = self._link, link
+        self._listen_to(link)
+        old.on_closed = ignore
+        old.close()
+
+    def tell(self, update: TrustUpdate) -> None:
+        """What changed in who is trusted. A link that is closing hears it when it is replaced."""
+        if not self._link.is_closing:
+            self._link.send(update)
 
     async def load(self, order: LoadStage, part: SealedSlice, keys: KeyRelease) -> StageReady:
         """Have the worker verify its slice, give it the key, and wait until its stage passed the self-test.
@@ -106,6 +130,10 @@ class Member:
         self._link.close()
         await self._link.closed
 
+    def _listen_to(self, link: Link) -> None:
+        link.on_message = self._on_message
+        link.on_closed = self._on_closed
+
     def _on_message(self, _link: Link, message: object, _body: bytearray) -> None:
         match message:
             case HeartbeatReply():
@@ -114,10 +142,19 @@ class Member:
                 self._events.on_result(self.name, message)
             case StepFailure():
                 self._events.on_failure(self.name, message)
+            case RenewalRequest():
+                self._on_renewal(message)
+            case TrustAccepted():
+                self.trust = message
             case Failure():
                 raise RemoteError(f"{self.name} refused something that was not asked")
             case _:
                 raise RemoteError(f"{self.name} answered what was not asked")
+
+    def _on_renewal(self, request: RenewalRequest) -> None:
+        grant = self.on_renewal(self._link.peer, request)
+        if grant is not None:
+            self._link.send(grant)
 
     def _on_heartbeat(self, reply: HeartbeatReply) -> None:
         sent = self._sent_at.pop(reply.number, None)

@@ -48,6 +48,10 @@ class Pipeline:
         self._waiting: dict[int, asyncio.Future[StepResult]] = {}
         self.lost: MohawkError | None = None
 
+    def rekey(self, epoch: int) -> None:
+        """Steps belong to this epoch from now on. Only while none is under way."""
+        self._epoch = epoch
+
     async def run(self, order: StepOrder, deadline: float) -> StepResult:
         """Send one step and wait at most `deadline` seconds for its tokens.
 

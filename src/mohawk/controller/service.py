@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from mohawk.audit.events import RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
+from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.cluster import Cluster, Progress, ServingOptions, check_token_budget
 from mohawk.controller.engine import Engine
 from mohawk.controller.keys import KeyRelease
@@ -15,7 +18,10 @@ from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import describe_cluster
+from mohawk.controller.trust import TrustKeeper
+from mohawk.errors import MohawkError, WorkerLostError
 from mohawk.generation.batcher import Batcher
+from mohawk.host.authority import AuthorityFolder
 from mohawk.host.keys import KeyProvider
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.credentials import NodeCredentials
@@ -32,14 +38,18 @@ MAXIMUM_SEQUENCES = 256
 
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
-    """What a controller is started with. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number."""
+    """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`: the audit
+    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number.
+    """
 
     credentials: NodeCredentials
+    authority: AuthorityFolder
     folder: SealedFolder
     provider: KeyProvider
     targets: tuple[Target, ...]
     compute: DataType | None = None
     kv_tokens: int = 0
+    record: RecordEvent = lambda _event: None
     operator_host: str = "127.0.0.1"
     operator_port: int = 8004
 
@@ -55,6 +65,7 @@ class Controller:
         self._serving = choose_serving(options, self._settings)
         self._started = time.monotonic()
         self._listener: Listener | None = None
+        self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
         self.cluster = Cluster(self._context, options.folder, self._serving)
         self.pipeline = Pipeline(
             self.cluster.send, workers=tuple(target.name for target in options.targets), epoch=self.cluster.epoch
@@ -68,21 +79,47 @@ class Controller:
     async def start(self, progress: Progress) -> int:
         """Bring the workers up and open the operators' port; its number. Raises MohawkError."""
         options = self._options
+        self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
         keyring = options.folder.keyring()
         model_key = options.provider.unwrap(keyring.model_key)
         keys = KeyRelease(keyring, model_key, options.credentials.key, options.folder.envelope)
         await self.cluster.start(options.targets, keys, self.pipeline, progress)
+        for member in self.cluster.members:
+            member.on_renewal = self.trust.renew
+            member.tell(self.trust.latest())
         service = OperatorService(self.status)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
+        self.trust.start()
         return self._listener.port
 
     async def stop(self) -> None:
         """End every request with an error, then leave the workers."""
+        self.trust.close()
         await self.engine.stop()
         if self._listener is not None:
             await self._listener.close()
         await self.cluster.close()
+
+    async def reconnect(self) -> None:
+        """Replace every connection between two steps: renewed certificates and fresh keys, no request the worse for it.
+
+        Raises MohawkError; a chain that could not be put together again ends serving.
+        """
+        await self.cluster.reconnect()
+        await self.engine.between_steps(self._reroute)
+
+    async def _reroute(self) -> None:
+        try:
+            await self.cluster.reroute(self.pipeline)
+        except MohawkError as error:
+            self.pipeline.on_lost(WorkerLostError(f"the chain could not be renewed: {error.message}", hint=error.hint))
+            raise
+        self.pipeline.rekey(self.cluster.epoch)
+
+    def _tell(self, update: TrustUpdate) -> None:
+        for member in self.cluster.members:
+            member.tell(update)
 
     def status(self) -> StatusReply:
         provider = self._options.provider

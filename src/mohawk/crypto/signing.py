@@ -147,8 +147,11 @@ def verify_publisher(pins: PublisherPins, signature: PublisherSignature, message
 
 
 def _load_private(pem: bytes, password: bytes | None) -> PrivateKeyTypes:
+    is_encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
+    if is_encrypted and not password:
+        raise UsageError("this private key is encrypted", hint="give --password-file, or set MIE_KEY_PASSWORD")
     try:
-        return serialization.load_pem_private_key(pem, password)
+        return serialization.load_pem_private_key(pem, password if is_encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UsageError("not a private key in PEM, or the wrong password") from None
 

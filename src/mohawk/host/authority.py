@@ -1,20 +1,25 @@
-"""The operator's certificate authority as a folder: root, issuing authority and publisher key.
+"""The operator's certificate authority as a folder: roots, issuing authority, deny-list key and publisher key.
 
-The root's key is needed only to issue the next issuing authority: copy `root.key` away and delete it here. The
-publisher key signs manifests; workers pin it, controllers never hold it.
+Each private key lies beside its certificate in one file, so that no crash can part them. The root's key is needed only
+to issue the next issuing authority or the next root: copy `root.key` away and delete it here. The publisher key signs
+manifests; workers pin it, controllers never hold it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mohawk.crypto import x509
+from mohawk.crypto import canonical, x509
 from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey
-from mohawk.errors import IdentityError, UsageError
-from mohawk.host.files import make_private_folder, read_file, write_file
+from mohawk.errors import ArtifactError, IdentityError, UsageError
+from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
 from mohawk.identity.certificates import (
     LEAF_LIFETIME,
     Authority,
@@ -22,26 +27,30 @@ from mohawk.identity.certificates import (
     issue_api_leaf,
     issue_issuing,
     issue_leaf,
+    issue_leaf_for,
     issue_root,
 )
 from mohawk.identity.credentials import NodeCredentials, bundle
+from mohawk.identity.denylist import issue_deny_list_signer
 from mohawk.identity.names import NodeName, Role
+from mohawk.identity.root_set import RootSet
 
 DEFAULT_DOMAIN = "mohawk.local"
-MAXIMUM_FILE = 1 << 16
-"""Bytes: keys and certificates are far smaller."""
+MAXIMUM_FILE = 1 << 17
+"""Bytes: keys, certificates and deny-lists are far smaller."""
 _HINT = "create one with `mohawk pki init`"
 
 
 class AuthorityFolder:
-    """A folder written by `initialise`."""
+    """A folder written by `initialise`. `password` opens its private keys, and encrypts those that are written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, password: bytes | None = None) -> None:
         self.folder = folder
+        self._password = password
 
     @property
     def exists(self) -> bool:
-        return (self.folder / "issuing.key").exists()
+        return (self.folder / "issuing.pem").exists()
 
     @property
     def versions(self) -> Path:
@@ -50,7 +59,7 @@ class AuthorityFolder:
 
     @property
     def domain(self) -> str:
-        return self._read("domain").decode("ascii", "replace").strip()
+        return self.read("domain").decode("ascii", "replace").strip()
 
     def initialise(self, domain: str, now: datetime) -> None:
         """Make all keys. Raises UsageError when the folder holds an authority already: overwriting one strands its
@@ -65,47 +74,130 @@ class AuthorityFolder:
         issuing = issue_issuing(root, now)
         publisher = PublisherKey.generate()
         write_file(self.folder / "domain", domain.encode("ascii"))
-        write_file(self.folder / "root.key", root.key.to_pem())
-        write_file(self.folder / "root.pem", root.certificate.pem)
-        write_file(self.folder / "publisher.key", publisher.to_pem())
+        self.write_key("root.key", root.key)
+        self.write_roots(RootSet(0, (root.certificate,)), b"")
+        write_file(self.folder / "publisher.key", publisher.to_pem(self._password))
         write_file(self.folder / "publisher.json", encode_pins(publisher.pins()))
-        write_file(self.folder / "issuing.pem", issuing.certificate.pem)
-        write_file(self.folder / "issuing.key", issuing.key.to_pem())
+        signer = issue_deny_list_signer(issuing, domain, now)
+        self.write_pair("deny-list.pem", signer.chain[0], signer.key)
+        self.write_pair("issuing.pem", issuing.certificate, issuing.key)  # last: with it the authority exists
+
+    # ---- what it holds ----------------------------------------------------------------------------------------------
 
     def issuing(self) -> Authority:
-        """The authority that signs leaves. Raises UsageError (there is none), HostError or IdentityError."""
-        try:
-            (root,) = self.roots()
-            (certificate,) = x509.parse_pem(self._read("issuing.pem"))
-        except ValueError:
-            raise IdentityError("an authority folder with a broken certificate file", hint=_HINT) from None
-        return Authority(certificate, SigningKey.from_pem(self._read("issuing.key", private=True)), root)
+        """The authority that signs leaves. Raises UsageError (there is none, or another password), HostError or
+        IdentityError.
+        """
+        certificate, key = self.read_pair("issuing.pem")
+        return Authority(certificate, key, self.root_above(certificate))
+
+    def issuing_mark(self) -> tuple[int, int]:
+        """Changes when the issuing authority is replaced: cheaper than opening its key to see."""
+        with translate_errors("looking at the authority"):
+            found = (self.folder / "issuing.pem").stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def deny_list_signer(self, now: datetime) -> Leaf:
+        """The key that signs deny-lists; made anew when its certificate nears its end or its issuer was replaced."""
+        issuing = self.issuing()
+        certificate, key = self.read_pair("deny-list.pem")
+        if (
+            certificate.authority_key_id == issuing.certificate.key_id
+            and now + timedelta(days=1) < certificate.not_after
+        ):
+            return Leaf((certificate, issuing.certificate), key)
+        signer = issue_deny_list_signer(issuing, self.domain, now)
+        self.write_pair("deny-list.pem", signer.chain[0], signer.key)
+        return signer
+
+    def root_set(self) -> RootSet:
+        """The roots that nodes of this domain pin. Raises UsageError, HostError or IdentityError."""
+        return self._read_roots()[0]
 
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """The roots that nodes of this domain pin."""
-        return x509.parse_pem(self._read("root.pem"))
+        return self.root_set().roots
+
+    def roots_envelope(self) -> bytes:
+        """The root set as its roots signed it; empty while it is the one that nodes were first given."""
+        return self._read_roots()[1]
+
+    def root_above(self, issuing: x509.Certificate) -> x509.Certificate:
+        """The root that signed `issuing`. Raises IdentityError."""
+        for root in self.roots():
+            if root.key_id == issuing.authority_key_id:
+                return root
+        raise IdentityError("an issuing authority without its root", hint=_HINT)
 
     def publisher(self) -> PublisherKey:
-        return PublisherKey.from_pem(self._read("publisher.key", private=True))
+        return PublisherKey.from_pem(self.read("publisher.key", private=True), self._password)
 
     def pins(self) -> PublisherPins:
-        return parse_pins(self._read("publisher.json"))
+        return parse_pins(self.read("publisher.json"))
+
+    # ---- issuing ----------------------------------------------------------------------------------------------------
 
     def issue_node(self, role: Role, name: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> NodeCredentials:
         """A fresh identity for a node of this domain."""
         leaf = issue_leaf(self.issuing(), NodeName(self.domain, role, name), now, lifetime)
-        return bundle(leaf, self.roots())
+        roots = self.root_set()
+        return bundle(leaf, roots.roots, roots.number)
+
+    def issue_for(
+        self, name: NodeName, spki: bytes, now: datetime, lifetime: timedelta = LEAF_LIFETIME
+    ) -> tuple[x509.Certificate, ...]:
+        """A chain for a key that was born on the node `name`."""
+        return issue_leaf_for(self.issuing(), name, spki, now, lifetime)
 
     def issue_api(self, hosts: tuple[str, ...], now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Leaf:
         """A fresh certificate for the public API under `hosts`."""
         return issue_api_leaf(self.issuing(), hosts, now, lifetime)
 
-    def _read(self, name: str, *, private: bool = False) -> bytes:
+    # ---- files ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer at a time: a controller and an operator's command share this folder."""
+        with open_regular(self.folder / "lock", os.O_RDWR | os.O_CREAT) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+
+    def read(self, name: str, *, private: bool = False) -> bytes:
         """Raises UsageError where there is no authority: what to do then is to make one, not to check the disk."""
         path = self.folder / name
         if not path.exists():
             raise UsageError(f"{self.folder} holds no authority, or not its {name}", hint=_HINT)
         return read_file(path, MAXIMUM_FILE, private=private)
+
+    def read_key(self, name: str) -> SigningKey:
+        return SigningKey.from_pem(self.read(name, private=True), self._password)
+
+    def write_key(self, name: str, key: SigningKey) -> None:
+        write_file(self.folder / name, key.to_pem(self._password))
+
+    def read_pair(self, name: str) -> tuple[x509.Certificate, SigningKey]:
+        """A certificate and its key. Raises IdentityError when they do not belong together."""
+        pem = self.read(name, private=True)
+        certificate, *others = x509.parse_pem(pem)
+        key = SigningKey.from_pem(pem, self._password)
+        if others or key.spki() != certificate.spki:
+            raise IdentityError("an authority folder with a broken certificate file", hint=_HINT)
+        return certificate, key
+
+    def write_pair(self, name: str, certificate: x509.Certificate, key: SigningKey) -> None:
+        write_file(self.folder / name, certificate.pem + key.to_pem(self._password))
+
+    def write_roots(self, roots: RootSet, envelope: bytes) -> None:
+        pem = b"".join(root.pem for root in roots.roots)
+        document = canonical.encode({"envelope": envelope, "number": roots.number, "roots": pem})
+        write_file(self.folder / "roots.json", document)
+
+    def _read_roots(self) -> tuple[RootSet, bytes]:
+        try:
+            fields = canonical.decode(self.read("roots.json"), MAXIMUM_FILE, ("envelope", "number", "roots"))
+            roots = x509.parse_pem(fields.blob("roots", MAXIMUM_FILE))
+            return RootSet(fields.whole("number", 0, 2**63 - 1), roots), fields.blob("envelope", MAXIMUM_FILE)
+        except ArtifactError:
+            raise IdentityError("an authority folder whose roots cannot be read", hint=_HINT) from None
 
 
 def encode_pins(pins: PublisherPins) -> bytes:

@@ -55,6 +55,13 @@ class Leaf:
     key: SigningKey = field(repr=False)
 
 
+def is_renewal_due(leaf: Certificate, now: datetime, jitter: float) -> bool:
+    """Half of its life is over, or up to 10 % more by `jitter` (0 to 1, fixed per node): nodes that were issued
+    together do not all come back together.
+    """
+    return now >= leaf.not_before + (leaf.not_after - leaf.not_before) * (0.5 + 0.1 * jitter)
+
+
 @dataclass(frozen=True, slots=True)
 class PeerIdentity:
     """A peer whose chain passed every rule. `spki` is its leaf's public key in DER: what its signatures are verified

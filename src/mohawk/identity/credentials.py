@@ -9,7 +9,7 @@ the leaf's, or a chain that does not end in one of the roots are refused at star
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mohawk.crypto import x509
@@ -18,28 +18,34 @@ from mohawk.crypto.x509 import Certificate
 from mohawk.errors import IdentityError, UsageError
 from mohawk.identity.certificates import Leaf, PeerIdentity, check_peer
 from mohawk.identity.names import NodeName
+from mohawk.identity.root_set import RootSet
 
 MAXIMUM_BUNDLE = 64 * 1024
-_FORMAT = "mohawk-node-1"
-_FIELDS = frozenset({"format", "chain", "key", "roots"})
+_FORMAT = "mohawk-node-2"
+_FIELDS = frozenset({"format", "chain", "key", "roots", "roots_number"})
 _HINT = "issue the identity again with `mohawk pki issue`"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCredentials:
-    """`chain` is leaf then issuing authority; `roots` are the trust domain's roots, current and next. Raises
-    IdentityError.
+    """`chain` is leaf then issuing authority; `roots` are the trust domain's roots, current and next, and
+    `roots_number` says which root set they are (identity.md 7). Raises IdentityError.
     """
 
     chain: tuple[Certificate, ...]
     key: SigningKey = field(repr=False)
     roots: tuple[Certificate, ...]
+    roots_number: int = 0
 
     def __post_init__(self) -> None:
         if len(self.chain) != 2 or not 1 <= len(self.roots) <= 4:
             raise IdentityError("an identity that is not a leaf, its issuer and one to four roots", hint=_HINT)
         if self.key.spki() != self.chain[0].spki:
             raise IdentityError("an identity whose key is not its certificate's", hint=_HINT)
+
+    @property
+    def root_set(self) -> RootSet:
+        return RootSet(self.roots_number, self.roots)
 
     @property
     def pins(self) -> frozenset[str]:
@@ -66,10 +72,18 @@ class NodeCredentials:
         root = next((root for root in self.roots if root.key_id == issuing.authority_key_id), self.roots[0])
         return check_peer((*self.chain, root), now, self.pins, self.domain)
 
+    def renewed(self, chain: tuple[Certificate, ...], key: SigningKey) -> NodeCredentials:
+        """The same node with a fresh leaf. Raises IdentityError when the key is not the leaf's."""
+        return replace(self, chain=chain, key=key)
 
-def bundle(leaf: Leaf, roots: tuple[Certificate, ...]) -> NodeCredentials:
+    def pinning(self, roots: RootSet) -> NodeCredentials:
+        """The same node, judging by another root set."""
+        return replace(self, roots=roots.roots, roots_number=roots.number)
+
+
+def bundle(leaf: Leaf, roots: tuple[Certificate, ...], roots_number: int = 0) -> NodeCredentials:
     """A fresh leaf with the roots it will judge others by."""
-    return NodeCredentials(leaf.chain, leaf.key, roots)
+    return NodeCredentials(leaf.chain, leaf.key, roots, roots_number)
 
 
 def encode(credentials: NodeCredentials) -> bytes:
@@ -79,6 +93,7 @@ def encode(credentials: NodeCredentials) -> bytes:
         "chain": _join(credentials.chain),
         "key": credentials.key.to_pem().decode("ascii"),
         "roots": _join(credentials.roots),
+        "roots_number": str(credentials.roots_number),
     }
     return json.dumps(document, indent=1).encode("ascii")
 
@@ -90,7 +105,10 @@ def parse(data: bytes) -> NodeCredentials:
         key = SigningKey.from_pem(document["key"])
     except UsageError as error:
         raise IdentityError("an identity whose private key cannot be read", hint=error.hint or _HINT) from None
-    return NodeCredentials(x509.parse_pem(document["chain"]), key, x509.parse_pem(document["roots"]))
+    number = document["roots_number"]
+    if not number.isdigit() or len(number) > 18:
+        raise IdentityError("an identity file with a root set that has no number", hint=_HINT)
+    return NodeCredentials(x509.parse_pem(document["chain"]), key, x509.parse_pem(document["roots"]), int(number))
 
 
 def _document(data: bytes) -> dict[str, bytes]:

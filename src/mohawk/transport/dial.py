@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from mohawk import __version__
@@ -33,13 +34,21 @@ class Target:
     name: str
 
 
-async def dial(context: NodeContext, target: Target, purpose: Purpose, seconds: float = HANDSHAKE_SECONDS) -> Link:
-    """An established link; set `on_message` and `on_closed` before the next await.
+async def dial(
+    context: NodeContext,
+    target: Target,
+    purpose: Purpose,
+    seconds: float = HANDSHAKE_SECONDS,
+    *,
+    takes_over: bool = False,
+) -> Link:
+    """An established link; set `on_message` and `on_closed` before the next await. `takes_over`: it replaces the
+    CONTROL connection that we hold already.
 
     Raises UnavailableError (nobody answers), HandshakeError, IdentityError, or RemoteError with the peer's refusal.
     """
     tls = TlsConnection(context, lambda peer: expect(peer, (target.role,), target.name), is_server=False)
-    link = Link(tls, admit_welcome, lambda link: link.send(Hello(purpose, f"mohawk {__version__}")))
+    link = Link(tls, admit_welcome, partial(_greet, context, purpose, takes_over))
     answer = link.expect(Welcome, Failure)
     try:
         async with asyncio.timeout(seconds):
@@ -56,9 +65,25 @@ async def dial(context: NodeContext, target: Target, purpose: Purpose, seconds: 
     except asyncio.CancelledError:
         link.abort()
         raise
-    if isinstance(greeting, Failure):
+    try:
+        _check_greeting(context, link, greeting)
+    except MohawkError:
         await link.cut()
-        raise failure_error(greeting)
+        raise
     link.establish(purpose)
     link.carry(limits_of(purpose), partial(admit_from_listener, purpose))
     return link
+
+
+def _greet(context: NodeContext, purpose: Purpose, takes_over: bool, link: Link) -> None:  # noqa: FBT001 - for `partial`
+    link.send(Hello(purpose, f"mohawk {__version__}", context.standing.deny_envelope, takes_over))
+
+
+def _check_greeting(context: NodeContext, link: Link, greeting: object) -> None:
+    """Raises the listener's refusal; or ours, when the newer of both ends' deny-lists names it or is too old."""
+    if isinstance(greeting, Failure):
+        raise failure_error(greeting)
+    assert isinstance(greeting, Welcome)  # `admit_welcome` lets nothing else pass
+    now = datetime.now(UTC)
+    context.standing.hear(greeting.deny_list, now)
+    context.standing.judge(link.peer, now)

@@ -10,6 +10,7 @@ Rules, and the attack each stops:
 - A connection that ends without a goodbye, or inside a frame, ends with an error: truncation is never taken for
   completion (R06).
 - A connection ends with the first of its two certificates: short life is how a lost key is outlived.
+- A connection whose peer enters the deny-list is cut when the list arrives (H18).
 - A peer that does not read cannot hold a closing connection open: it is cut after 5 s.
 """
 
@@ -29,6 +30,7 @@ from mohawk.contract.messages import Failure, Message, Purpose, SliceChunk
 from mohawk.contract.steps import Step
 from mohawk.errors import FrameError, HandshakeError, IdentityError, MohawkError, RemoteError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.standing import Standing
 
 HANDSHAKE_SECONDS = 10.0
 LINGER_SECONDS = 5.0
@@ -64,6 +66,7 @@ class Link(asyncio.BufferedProtocol):
         self._expected: tuple[type, ...] = ()
         self._resumed: asyncio.Future[None] | None = None
         self._activity = 0
+        self._unwatch: Callable[[], None] = lambda: None
         self.closed: asyncio.Future[None] = self._loop.create_future()
         """Done when the connection is gone; `error` then says why, None after a goodbye."""
         self.error: MohawkError | None = None
@@ -87,6 +90,11 @@ class Link(asyncio.BufferedProtocol):
     @property
     def peer(self) -> PeerIdentity:
         return self.session.peer
+
+    @property
+    def standing(self) -> Standing:
+        """What this node judges others by."""
+        return self._tls.standing
 
     @property
     def write_paused(self) -> bool:
@@ -162,6 +170,7 @@ class Link(asyncio.BufferedProtocol):
         hint = "restart it: `mohawk up` issues fresh certificates; others, `mohawk pki issue`"
         expired = IdentityError("a certificate of this connection has expired", hint=hint)
         self._expiry = self._loop.call_later(left, self.abort, expired)
+        self._unwatch = self._tls.standing.watch(self._recheck)
 
     def limit_idle(self, seconds: float) -> None:
         """End the connection with UnavailableError when nothing at all arrives for `seconds` to twice `seconds`."""
@@ -243,6 +252,7 @@ class Link(asyncio.BufferedProtocol):
         self._lift_deadline()
         if self._expiry is not None:
             self._expiry.cancel()
+        self._unwatch()
         self.error = self.error or self._ending(exc)
         self.is_closing = True
         self.resume_writing()
@@ -317,6 +327,13 @@ class Link(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _recheck(self) -> None:
+        """A newer deny-list arrived: a peer that it names is cut now."""
+        try:
+            self._tls.standing.refuse(self.peer)
+        except IdentityError as error:
+            self.abort(error)
 
     def _check_idle(self, seconds: float, activity: int) -> None:
         if activity == self._activity:

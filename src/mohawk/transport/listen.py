@@ -4,6 +4,8 @@ Rules, and the attack each stops:
 - Half-open connections (no Welcome sent yet) are at most 256 in all and 32 per source; beyond that a connection is cut
   before one byte is read (D01, D03).
 - Who may do what is asked once, on the greeting, before anything runs (H13): `Service.authorize` raises to refuse.
+- The greeting's deny-list is heard before its sender is judged by it: a node that was alone for long catches up, and a
+  revoked one cannot hide behind an old list, because one of the last 10 minutes must be there (H18, H19).
 - Every refusal reaches `Service.refused`, so that none is silent.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -92,6 +95,9 @@ class Listener:
     def greet(self, link: Link, hello: Hello) -> None:
         """The first message arrived: welcome its sender, or say why not. Raises the refusal."""
         try:
+            now = datetime.now(UTC)
+            link.standing.hear(hello.deny_list, now)
+            link.standing.judge(link.peer, now)
             self._service.authorize(link.peer, hello)
         except MohawkError as error:
             link.send(Failure(error.code, error.message[:512], error.hint[:512]))
@@ -99,7 +105,7 @@ class Listener:
         link.establish(hello.purpose)
         self._settle(link)
         link.carry(limits_of(hello.purpose), partial(admit_from_dialler, hello.purpose))
-        link.send(Welcome(f"mohawk {__version__}"))
+        link.send(Welcome(f"mohawk {__version__}", link.standing.deny_envelope))
         self._service.accept(link)
 
     def forget(self, link: Link) -> None:

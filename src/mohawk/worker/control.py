@@ -19,6 +19,7 @@ from mohawk.contract.messages import (
     Route,
     RouteReady,
 )
+from mohawk.contract.trust import RenewalGrant, TrustUpdate
 from mohawk.errors import MessageError, MohawkError
 from mohawk.host.memory import resident_bytes
 from mohawk.transport.link import Link
@@ -27,6 +28,7 @@ from mohawk.worker.depot import Depot
 from mohawk.worker.grant import KeyExchange
 from mohawk.worker.loader import Assignment, accept_order
 from mohawk.worker.station import Station
+from mohawk.worker.trust import WorkerTrust
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +36,9 @@ log = logging.getLogger(__name__)
 class ControlSession:
     """One CONTROL connection, from its welcome to its end."""
 
-    def __init__(self, link: Link, name: str, station: Station, chain: Chain, depot: Depot) -> None:
+    def __init__(self, link: Link, name: str, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust) -> None:
         self._link = link
+        self._trust = trust
         self._name = name
         self._station = station
         self._chain = chain
@@ -47,12 +50,20 @@ class ControlSession:
         """Heartbeats are answered at once; everything else that takes time is one task at a time."""
         if isinstance(message, Heartbeat):
             self._link.send(HeartbeatReply(message.number, self._station.state, resident_bytes()))
+        elif isinstance(message, TrustUpdate):
+            self._link.send(self._trust.on_update(message))
+        elif isinstance(message, RenewalGrant):
+            self._trust.on_grant(message)
         elif isinstance(message, LoadStage):
             self._begin(lambda: self._accept(message))
         elif isinstance(message, KeyGrant):
             self._begin(lambda: self._load(message))
         elif isinstance(message, Route):
             self._begin(lambda: self._set_route(message))
+
+    def adopt(self, link: Link) -> None:
+        """The same controller's next connection: what was set up over the last one stays."""
+        self._link = link
 
     async def end(self) -> None:
         """The connection is gone: take everything down."""

@@ -20,7 +20,9 @@ from mohawk.worker.service import Worker, WorkerSettings
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core."""
+    """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core.
+    `keep`: writes renewed credentials down.
+    """
 
     credentials: NodeCredentials
     publisher: PublisherPins
@@ -30,6 +32,7 @@ class WorkerOptions:
     quota: int
     threads: int
     lifeline: int
+    keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
 def run(options: WorkerOptions, announce: Callable[[int], None]) -> None:
@@ -40,7 +43,15 @@ def run(options: WorkerOptions, announce: Callable[[int], None]) -> None:
 async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> None:
     configure_threads(options.threads or len(os.sched_getaffinity(0)))
     store = SliceStore(options.store, options.quota)
-    worker = Worker(WorkerSettings(options.credentials, options.publisher, options.host, options.port), store)
+    settings = WorkerSettings(
+        options.credentials,
+        options.publisher,
+        options.host,
+        options.port,
+        trust_file=options.store / "trust.json",
+        keep=options.keep,
+    )
+    worker = Worker(settings, store)
     try:
         announce(await worker.open())
         await _wait_for_end(options.lifeline)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hello, Message, Purpose, Route
 from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import MohawkError, UnavailableError
 from mohawk.host.slice_store import SliceStore
+from mohawk.host.standing_file import keep_standing
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import Role
@@ -25,6 +29,7 @@ from mohawk.worker.control import ControlSession
 from mohawk.worker.depot import Depot
 from mohawk.worker.receiving import SliceReceiver
 from mohawk.worker.station import Station
+from mohawk.worker.trust import WorkerTrust
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +41,16 @@ ever.
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is started with. `publisher`: whose manifests it believes."""
+    """What a worker is started with. `publisher`: whose manifests it believes. `trust_file`: where the newest deny-list
+    and roots are remembered. `keep`: is given renewed credentials, to write them down.
+    """
 
     credentials: NodeCredentials
     publisher: PublisherPins
     host: str
     port: int
+    trust_file: Path | None = None
+    keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
 class Worker:
@@ -50,17 +59,22 @@ class Worker:
     def __init__(self, settings: WorkerSettings, store: SliceStore) -> None:
         self._settings = settings
         self._context = NodeContext(settings.credentials)
+        self._trust = WorkerTrust(self._context, settings.keep)
         self._name = str(settings.credentials.name)
         self._depot = Depot(store, settings.publisher)
         self._station = Station(store)
         self._chain = Chain(self._station, self._dial_next)
         self._control: Link | None = None
+        self._session: ControlSession | None = None
         self._refusals = RefusalLog(log)
         self._ending: asyncio.Task[None] | None = None
         self._listener: Listener | None = None
 
     async def open(self) -> int:
         """Listen; the port in use. Raises HostError."""
+        if self._settings.trust_file is not None:
+            keep_standing(self._context.standing, self._settings.trust_file, datetime.now(UTC))
+        self._trust.start()
         self._listener = await listen(self._context, self._settings.host, self._settings.port, self)
         return self._listener.port
 
@@ -68,6 +82,7 @@ class Worker:
         """End all connections, overwrite the weights, stop computing."""
         if self._listener is not None:
             await self._listener.close()
+        self._trust.close()
         if self._ending is not None:
             await self._ending
         self._chain.close()
@@ -76,7 +91,7 @@ class Worker:
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
         """The role for the purpose; one controller at a time; steps from our predecessor only."""
         check_purpose(peer, hello.purpose)
-        if hello.purpose is Purpose.CONTROL and self._control is not None:
+        if hello.purpose is Purpose.CONTROL and self._control is not None and not self._is_takeover(peer, hello):
             raise UnavailableError(
                 "another controller drives this worker", hint="stop it first, or wait until it is gone"
             )
@@ -94,16 +109,29 @@ class Worker:
     def refused(self, source: str, error: MohawkError) -> None:
         self._refusals.note(source, error)
 
+    def _is_takeover(self, peer: PeerIdentity, hello: Hello) -> bool:
+        """The controller that drives us replaces its own connection: to use renewed certificates and fresh keys."""
+        link, session = self._control, self._session
+        return hello.takes_over and link is not None and session is not None and peer.name == link.peer.name
+
     def _accept_control(self, link: Link) -> None:
-        session = ControlSession(link, self._name, self._station, self._chain, self._depot)
-        self._control = link
+        old, session = self._control, self._session
+        if old is not None and session is not None:
+            old.on_closed = _let_go
+            session.adopt(link)
+        else:
+            session = ControlSession(link, self._name, self._station, self._chain, self._depot, self._trust)
+        self._control, self._session = link, session
         link.limit_idle(CONTROLLER_SILENCE_SECONDS)
         self._chain.report = partial(_send_if_open, link)
         link.on_message = session.on_message
         link.on_closed = lambda _link, _error: self._lose_control(session)
+        self._trust.on_controller(partial(_send_if_open, link))
 
     def _lose_control(self, session: ControlSession) -> None:
         self._chain.report = None
+        self._session = None
+        self._trust.on_controller(None)
         self._ending = asyncio.get_running_loop().create_task(self._end_control(session))
 
     async def _end_control(self, session: ControlSession) -> None:
@@ -117,6 +145,10 @@ class Worker:
         assert route.next is not None  # the caller looked
         target = Target(route.next.host, route.next.port, Role.WORKER, route.next.name)
         return await dial(self._context, target, Purpose.STEP)
+
+
+def _let_go(_link: Link, _error: MohawkError | None) -> None:
+    """A connection that another one took over."""
 
 
 def _send_if_open(link: Link, message: Message) -> None:

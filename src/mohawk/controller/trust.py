@@ -1,0 +1,145 @@
+"""The operator's authority at work inside a running controller: fresh deny-lists, new roots, renewed certificates.
+
+The authority is a folder that an operator's commands change while the controller runs; it is looked at every second.
+
+Rules, and the attack each stops:
+- A list is issued every minute even if unchanged, and at once when it changed: a node from which lists are kept notices
+  (H19), and a revoked one is cut within seconds (H18).
+- A denied node gets no fresh certificate: it cannot outlive its revocation.
+- A renewed certificate has the name of the connection that asked for it, whatever the request says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.channel.profile import NodeContext
+from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustUpdate
+from mohawk.crypto.certificate_request import parse_request
+from mohawk.crypto.signing import SigningKey
+from mohawk.errors import IdentityError, MohawkError
+from mohawk.host.authority import AuthorityFolder
+from mohawk.host.revocations import Revocations
+from mohawk.identity.certificates import PeerIdentity, is_renewal_due
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+ISSUE_EVERY = timedelta(seconds=60)
+RECONNECT_EVERY = timedelta(hours=1)
+
+
+class TrustKeeper:
+    """`tell` reaches every worker; `reconnect` replaces all connections between two steps."""
+
+    def __init__(
+        self,
+        authority: AuthorityFolder,
+        context: NodeContext,
+        record: RecordEvent,
+        tell: Callable[[TrustUpdate], None],
+        reconnect: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._authority = authority
+        self._revocations = Revocations(authority)
+        self._context = context
+        self._record = record
+        self._tell = tell
+        self._reconnect = reconnect
+        self._jitter = random.random()  # noqa: S311 - spreads load, protects nothing
+        self._issuing = authority.issuing_mark()
+        self._wants_reconnection = False
+        self._connected = datetime.now(UTC)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def latest(self) -> TrustUpdate:
+        """For a worker that has just connected."""
+        standing = self._context.standing
+        return TrustUpdate(standing.deny_envelope, standing.roots_envelope)
+
+    def refresh(self, now: datetime) -> None:
+        """Issue, learn and pass on what is due at `now`. Raises MohawkError."""
+        changed = TrustUpdate(self._next_list(now), self._next_roots(now))
+        if changed != TrustUpdate():
+            self._tell(changed)
+        self._renew_ourselves(now)
+
+    def renew(self, peer: PeerIdentity, request: RenewalRequest) -> RenewalGrant | None:
+        """A fresh leaf for `peer`'s new key. None when it is refused: revoked, or no request of ours."""
+        now = datetime.now(UTC)
+        try:
+            self._context.standing.refuse(peer)
+            chain = self._authority.issue_for(peer.name, parse_request(request.request).spki, now)
+        except IdentityError as error:
+            self._record(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
+            return None
+        self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
+        self._wants_reconnection = True
+        return RenewalGrant(tuple(one.der for one in chain))
+
+    def _next_list(self, now: datetime) -> bytes:
+        """A new list when one is due; empty when not."""
+        standing = self._context.standing
+        denials = self._revocations.denials()
+        current = standing.deny_list
+        if current is not None and current.denials == denials and now - current.issued < ISSUE_EVERY:
+            return b""
+        envelope = self._revocations.issue(now)
+        standing.learn_deny_list(envelope, now)
+        known = {denial.subject for denial in current.denials} if current is not None else set()
+        for denial in denials:
+            if denial.subject not in known:
+                self._record(AuditEvent(EventKind.NODE_REVOKED, denial.subject, {"reason": denial.reason}))
+        return envelope
+
+    def _next_roots(self, now: datetime) -> bytes:
+        """The root set when it changed; empty when not."""
+        envelope, standing = self._authority.roots_envelope(), self._context.standing
+        if not envelope or not standing.learn_roots(envelope, now):
+            return b""
+        self._record(AuditEvent(EventKind.ROOTS_CHANGED, standing.domain, {"number": str(standing.roots.number)}))
+        self._context.renew(self._context.credentials.pinning(standing.roots))
+        return envelope
+
+    def _renew_ourselves(self, now: datetime) -> None:
+        """At half life, and when another issuing authority signs from now on."""
+        credentials = self._context.credentials
+        issuing = self._authority.issuing_mark()
+        if issuing == self._issuing and not is_renewal_due(credentials.chain[0], now, self._jitter):
+            return
+        if issuing != self._issuing:
+            self._record(AuditEvent(EventKind.ISSUING_ROTATED, self._context.domain))
+        leaf = credentials.chain[0]
+        key = SigningKey.generate()
+        chain = self._authority.issue_for(credentials.name, key.spki(), now, leaf.not_after - leaf.not_before)
+        self._context.renew(credentials.renewed(chain, key))
+        self._issuing = issuing
+        self._wants_reconnection = True
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                self.refresh(datetime.now(UTC))
+                await self._reconnect_if_due()
+            except MohawkError as error:  # the authority's folder may be unreachable for a while: lists then run out
+                log.error("keeping trust fresh failed: %s (%s)", error.message, error.hint)
+
+    async def _reconnect_if_due(self) -> None:
+        now = datetime.now(UTC)
+        if self._wants_reconnection or now - self._connected > RECONNECT_EVERY * (0.95 + 0.1 * self._jitter):
+            self._wants_reconnection = False
+            self._connected = now
+            await self._reconnect()

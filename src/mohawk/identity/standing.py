@@ -1,0 +1,94 @@
+"""What one node goes by when it judges others: the roots that it pins and the newest deny-list that it has seen
+(docs/spec/identity.md 8).
+
+One value per process, touched by its event loop only. Time is an argument; what is learnt is signed for itself, so it
+does not matter who brought it.
+
+Rules, and the attack each stops:
+- Without a deny-list of the last 10 minutes nobody is let in: keeping lists from a node gains nothing (H19).
+- Numbers only rise, across restarts too (`host.standing_file` keeps them): old lists and sets are history (rollback).
+- Whoever watches hears at once: live connections of a revoked node end when the list arrives, not when they happen to
+  end (H18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.denylist import DenyList, accept_deny_list, stale
+from mohawk.identity.root_set import RootSet, accept_roots
+
+Watcher = Callable[[], None]
+
+
+class Standing:
+    """`roots`: as the node was given them. It starts without a deny-list, hence trusting nobody."""
+
+    __slots__ = ("_watchers", "deny_envelope", "deny_list", "domain", "roots", "roots_envelope")
+
+    def __init__(self, roots: RootSet, domain: str) -> None:
+        self.roots = roots
+        self.domain = domain
+        self.deny_list: DenyList | None = None
+        self.deny_envelope = b""
+        """The newest list as it was signed: what we pass on in greetings."""
+        self.roots_envelope = b""
+        self._watchers: set[Watcher] = set()
+
+    @property
+    def deny_list_number(self) -> int:
+        return self.deny_list.number if self.deny_list is not None else 0
+
+    def learn_deny_list(self, envelope: bytes, now: datetime) -> None:
+        """Go by this list from now on; one that we have already is skipped. Raises IdentityError."""
+        if envelope == self.deny_envelope:
+            return
+        self.deny_list = accept_deny_list(
+            envelope, roots=self.roots.roots, domain=self.domain, highest=self.deny_list_number, now=now
+        )
+        self.deny_envelope = envelope
+        self._tell()
+
+    def hear(self, envelope: bytes, now: datetime) -> None:
+        """A list from a greeting: gone by when it is newer than ours, skipped when it is older (its sender was alone).
+
+        Raises IdentityError: it is no list of this domain.
+        """
+        if not envelope or envelope == self.deny_envelope:
+            return
+        found = accept_deny_list(envelope, roots=self.roots.roots, domain=self.domain, highest=0, now=now)
+        if found.number > self.deny_list_number:
+            self.deny_list, self.deny_envelope = found, envelope
+            self._tell()
+
+    def learn_roots(self, envelope: bytes, now: datetime) -> bool:
+        """Pin this set from now on; True when it was news. Raises IdentityError."""
+        if envelope == self.roots_envelope:
+            return False
+        self.roots = accept_roots(envelope, self.roots, now)
+        self.roots_envelope = envelope
+        self._tell()
+        return True
+
+    def refuse(self, peer: PeerIdentity) -> None:
+        """Raises IdentityRefusedError(REVOKED) when the newest list names this peer."""
+        if self.deny_list is not None:
+            self.deny_list.refuse(peer)
+
+    def judge(self, peer: PeerIdentity, now: datetime) -> None:
+        """A new connection's peer. Raises IdentityRefusedError: revoked, or nobody can know (our list is too old)."""
+        if self.deny_list is None:
+            raise stale()
+        self.deny_list.check_fresh(now)
+        self.deny_list.refuse(peer)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """`watcher` is called after each change; what is returned ends that."""
+        self._watchers.add(watcher)
+        return lambda: self._watchers.discard(watcher)
+
+    def _tell(self) -> None:
+        for watcher in tuple(self._watchers):
+            watcher()
