@@ -61,7 +61,7 @@ EXAMPLES: tuple[Message, ...] = (
     Route(3, None, "spiffe://mohawk/worker/w"),
     RouteReady(3, SESSION),
     RouteReady(3, None),
-    TrustUpdate(b"list", b"roots"),
+    TrustUpdate(b"list", b"roots", True),
     TrustAccepted(7, 2),
     RenewalRequest(b"request"),
     RenewalGrant((b"leaf", b"issuing")),

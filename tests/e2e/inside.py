@@ -10,10 +10,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mohawk.audit.events import RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.reader import read_card
 from mohawk.controller.service import Controller, ControllerOptions
@@ -25,6 +26,7 @@ from mohawk.host.keys import KeyFile
 from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.host.slice_store import SliceStore
+from mohawk.identity.certificates import LEAF_LIFETIME
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType, SamplingParameters
@@ -43,6 +45,7 @@ class Site:
     """An operator's machine: authority, model key, sealed models; all below `home`."""
 
     home: Path
+    leaf: timedelta = LEAF_LIFETIME
     authority: AuthorityFolder = field(init=False)
     provider: KeyFile = field(init=False)
 
@@ -60,7 +63,7 @@ class Site:
         return SealedFolder.open(target, self.authority.pins())
 
     def credentials(self, role: Role, name: str) -> NodeCredentials:
-        return self.authority.issue_node(role, name, now())
+        return self.authority.issue_node(role, name, now(), self.leaf)
 
     def context(self, role: Role, name: str) -> NodeContext:
         """A node that has just heard the newest deny-list."""
@@ -100,8 +103,10 @@ class Site:
             yield tuple(targets)
 
     @contextmanager
-    def worker_processes(self, count: int) -> Iterator[tuple[Target, ...]]:
-        """So many empty workers, each a process; controllers may come one after the other."""
+    def worker_processes(self, count: int, *, quiet: bool = True) -> Iterator[tuple[Target, ...]]:
+        """So many empty workers, each a process; controllers may come one after the other. `quiet`: nothing may be worth
+        a line on their stderr.
+        """
         nodes: list[Mohawk] = []
         targets = []
         try:
@@ -116,17 +121,23 @@ class Site:
                 port = json.loads(node.read_until("\n"))["port"]
                 targets.append(Target("127.0.0.1", port, Role.WORKER, f"w{number}"))
             yield tuple(targets)
-            assert [(node.stop(), node.errors.read_text()) for node in nodes] == [(0, "")] * count
+            ends = [(node.stop(), node.errors.read_text()) for node in nodes]
+            assert [(code, text if quiet else "") for code, text in ends] == [(0, "")] * count
         finally:
             for node in nodes:
                 node.kill()
 
     @asynccontextmanager
     async def serving(
-        self, source: Path, targets: tuple[Target, ...], compute: DataType | None = DataType.FLOAT32
+        self,
+        source: Path,
+        targets: tuple[Target, ...],
+        compute: DataType | None = DataType.FLOAT32,
+        record: RecordEvent = lambda _event: None,
     ) -> AsyncIterator[Controller]:
         """`source` sealed in as many slices as there are workers, shipped, opened, and served."""
-        controller = Controller(self.options(self.seal(source, len(targets)), targets, compute))
+        options = self.options(self.seal(source, len(targets)), targets, compute)
+        controller = Controller(replace(options, record=record))
         try:
             await controller.start(lambda what, done, total: None)
             yield controller

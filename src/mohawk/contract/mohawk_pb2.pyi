@@ -235,12 +235,14 @@ class RouteReady(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class TrustUpdate(_message.Message):
-    __slots__ = ("deny_list", "roots")
+    __slots__ = ("deny_list", "roots", "renew")
     DENY_LIST_FIELD_NUMBER: _ClassVar[int]
     ROOTS_FIELD_NUMBER: _ClassVar[int]
+    RENEW_FIELD_NUMBER: _ClassVar[int]
     deny_list: bytes
     roots: bytes
-    def __init__(self, deny_list: _Optional[bytes] = ..., roots: _Optional[bytes] = ...) -> None: ...
+    renew: bool
+    def __init__(self, deny_list: _Optional[bytes] = ..., roots: _Optional[bytes] = ..., renew: _Optional[bool] = ...) -> None: ...
 
 class TrustAccepted(_message.Message):
     __slots__ = ("deny_list_number", "roots_number")

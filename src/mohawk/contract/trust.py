@@ -17,10 +17,13 @@ MAXIMUM_CERTIFICATE = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TrustUpdate:
-    """Controller to worker: what changed. An empty field says nothing about its subject."""
+    """Controller to worker: what changed. An empty field says nothing about its subject; `renew`: ask for a fresh
+    certificate now (another authority issues them).
+    """
 
     deny_list: bytes = b""
     roots: bytes = b""
+    renew: bool = False
 
     def __post_init__(self) -> None:
         require(max(len(self.deny_list), len(self.roots)) <= MAXIMUM_LIST, "a deny-list or root set that is too long")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -29,6 +30,8 @@ from mohawk.errors import MohawkError, RemoteError, WorkerLostError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.25
 PATIENCE_SECONDS = 1.0
@@ -94,7 +97,7 @@ class Member:
         """A new control connection in place of the old one, which is closed: certificates and keys are fresh, the stage
         stays. Raises like `connect`; then the old connection goes on.
         """
-        link = await dial(context, self.target, Purpose.CONTROL, takes_over=True)
+        link = await dial(context, self.target, Purpose.CONTROL, takes_over=True, on_message=self._on_message)
         old, self._link = self._link, link
         self._listen_to(link)
         old.on_closed = ignore
@@ -180,6 +183,9 @@ class Member:
     def _on_closed(self, _link: Link, error: MohawkError | None) -> None:
         self._heart.cancel()
         self.state = WorkerState.FAILED
+        log.warning(
+            "the connection to %s ended: %s", self.name, error.message if error is not None else "it said goodbye"
+        )
         hint = "see `mohawk status` and the worker's log"
         lost = (
             error if isinstance(error, WorkerLostError) else WorkerLostError(f"worker {self.name} is gone", hint=hint)

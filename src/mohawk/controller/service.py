@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ class Controller:
         self._serving = choose_serving(options, self._settings)
         self._started = time.monotonic()
         self._listener: Listener | None = None
+        self._reconnecting = asyncio.Lock()
         self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
         self.cluster = Cluster(self._context, options.folder, self._serving)
         self.pipeline = Pipeline(
@@ -106,8 +108,9 @@ class Controller:
 
         Raises MohawkError; a chain that could not be put together again ends serving.
         """
-        await self.cluster.reconnect()
-        await self.engine.between_steps(self._reroute)
+        async with self._reconnecting:
+            await self.cluster.reconnect()
+            await self.engine.between_steps(self._reroute)
 
     async def _reroute(self) -> None:
         try:

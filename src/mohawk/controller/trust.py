@@ -71,10 +71,11 @@ class TrustKeeper:
 
     def refresh(self, now: datetime) -> None:
         """Issue, learn and pass on what is due at `now`. Raises MohawkError."""
-        changed = TrustUpdate(self._next_list(now), self._next_roots(now))
+        roots, deny_list = self._next_roots(now), self._next_list(now)  # a list may be signed under a new root
+        is_rotated = self._renew_ourselves(now)
+        changed = TrustUpdate(deny_list, roots, is_rotated)
         if changed != TrustUpdate():
             self._tell(changed)
-        self._renew_ourselves(now)
 
     def renew(self, peer: PeerIdentity, request: RenewalRequest) -> RenewalGrant | None:
         """A fresh leaf for `peer`'s new key. None when it is refused: revoked, or no request of ours."""
@@ -113,13 +114,14 @@ class TrustKeeper:
         self._context.renew(self._context.credentials.pinning(standing.roots))
         return envelope
 
-    def _renew_ourselves(self, now: datetime) -> None:
-        """At half life, and when another issuing authority signs from now on."""
+    def _renew_ourselves(self, now: datetime) -> bool:
+        """At half life, and when another issuing authority signs from now on: True then, for every node has to."""
         credentials = self._context.credentials
         issuing = self._authority.issuing_mark()
         if issuing == self._issuing and not is_renewal_due(credentials.chain[0], now, self._jitter):
-            return
-        if issuing != self._issuing:
+            return False
+        is_rotated = issuing != self._issuing
+        if is_rotated:
             self._record(AuditEvent(EventKind.ISSUING_ROTATED, self._context.domain))
         leaf = credentials.chain[0]
         key = SigningKey.generate()
@@ -127,6 +129,7 @@ class TrustKeeper:
         self._context.renew(credentials.renewed(chain, key))
         self._issuing = issuing
         self._wants_reconnection = True
+        return is_rotated
 
     async def _run(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from mohawk.errors import MohawkError, UnavailableError
 from mohawk.identity.certificates import expect
 from mohawk.identity.names import Role
 from mohawk.transport.limits import limits_of
-from mohawk.transport.link import HANDSHAKE_SECONDS, Link, failure_error
+from mohawk.transport.link import HANDSHAKE_SECONDS, Link, OnMessage, failure_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,24 @@ async def dial(
     seconds: float = HANDSHAKE_SECONDS,
     *,
     takes_over: bool = False,
+    on_message: OnMessage | None = None,
 ) -> Link:
     """An established link; set `on_message` and `on_closed` before the next await. `takes_over`: it replaces the
-    CONTROL connection that we hold already.
+    CONTROL connection that we hold already; its first messages may come with the greeting, so `on_message` is given.
 
     Raises UnavailableError (nobody answers), HandshakeError, IdentityError, or RemoteError with the peer's refusal.
     """
     tls = TlsConnection(context, lambda peer: expect(peer, (target.role,), target.name), is_server=False)
     link = Link(tls, admit_welcome, partial(_greet, context, purpose, takes_over))
-    answer = link.expect(Welcome, Failure)
+    greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    link.on_message = partial(_greeted, context, purpose, on_message or link.on_message, greeted)
     try:
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().create_connection(lambda: link, target.host, target.port)
-            greeting = await answer
+            await asyncio.wait({greeted, link.closed}, return_when=asyncio.FIRST_COMPLETED)
+        if not greeted.done():
+            raise link.error or UnavailableError("the connection is closed")
+        greeted.result()
     except (TimeoutError, OSError):
         await link.cut()
         raise UnavailableError(
@@ -65,14 +70,28 @@ async def dial(
     except asyncio.CancelledError:
         link.abort()
         raise
+    return link
+
+
+def _greeted(
+    context: NodeContext,
+    purpose: Purpose,
+    on_message: OnMessage,
+    greeted: asyncio.Future[None],
+    link: Link,
+    greeting: object,
+    _body: bytearray,
+) -> None:
+    """The listener's first message. Everything behind it, which may be here already, meets an established link."""
     try:
         _check_greeting(context, link, greeting)
-    except MohawkError:
-        await link.cut()
+    except MohawkError as error:
+        greeted.set_exception(error)
         raise
     link.establish(purpose)
     link.carry(limits_of(purpose), partial(admit_from_listener, purpose))
-    return link
+    link.on_message = on_message
+    greeted.set_result(None)
 
 
 def _greet(context: NodeContext, purpose: Purpose, takes_over: bool, link: Link) -> None:  # noqa: FBT001 - for `partial`

@@ -47,6 +47,7 @@ _ONE_RECORD = 16_000
 Buffer = bytes | bytearray | memoryview
 Admit = Callable[[bytes, int], object]
 """(header, body length) -> the decoded message. Raises RemoteError unless exactly that body belongs to it."""
+OnMessage = Callable[["Link", object, bytearray], None]
 _Reply = TypeVar("_Reply")
 
 
@@ -75,7 +76,7 @@ class Link(asyncio.BufferedProtocol):
         self.purpose: Purpose | None = None
         self.source = ""
         """The peer's address, for limits and audit."""
-        self.on_message: Callable[[Link, object, bytearray], None] = _unexpected
+        self.on_message: OnMessage = _unexpected
         self.on_closed: Callable[[Link, MohawkError | None], None] = _nothing
 
     # ---- for the owner ----------------------------------------------------------------------------------------------

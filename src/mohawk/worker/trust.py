@@ -63,12 +63,19 @@ class WorkerTrust:
             self._adopt(self._context.credentials.pinning(standing.roots))
         if update.deny_list:
             standing.learn_deny_list(update.deny_list, now)
+        if update.renew:
+            self._ask(now)
         return TrustAccepted(standing.deny_list_number, standing.roots.number)
 
     def check(self, now: datetime) -> None:
         """Ask for a fresh certificate when half of ours is over, once a minute until one comes."""
         leaf = self._context.credentials.chain[0]
         if self._send is None or now - self._asked < ASK_AGAIN or not is_renewal_due(leaf, now, self._jitter):
+            return
+        self._ask(now)
+
+    def _ask(self, now: datetime) -> None:
+        if self._send is None:
             return
         self._asked = now
         self._born = SigningKey.generate()
