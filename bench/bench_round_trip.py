@@ -128,7 +128,7 @@ def admit_step(header: bytes, body_length: int) -> Step:
 def admit_stage(header: bytes, body_length: int) -> Step:
     """What a worker checks: also the part, and that the tensor has exactly the size it implies."""
     message = admit_step(header, body_length)
-    admit_part(message, body_length, row_bytes=SIZE, is_first=False, token_budget=8)
+    admit_part(message.parts[0], body_length, row_bytes=SIZE, is_first=False, token_budget=8)
     return message
 
 

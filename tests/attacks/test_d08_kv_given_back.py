@@ -17,7 +17,6 @@ from mohawk.checkpoint.settings import read_settings
 from mohawk.contract.codec import decode_part
 from mohawk.contract.steps import SampledToken, StagePart, Step, StepResult
 from mohawk.controller.engine import Engine
-from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import GenerationRequest
@@ -25,6 +24,7 @@ from tests.e2e.inside import GREEDY, Site, generate
 from tests.support.folders import write_folder
 from tests.support.models import build_model
 from tests.support.nodes import run
+from tests.support.tickets import plain_pipeline
 
 SECONDS = 60
 
@@ -59,7 +59,7 @@ def test_the_step_after_the_one_under_way_closes_the_sequence(tmp_path: Path):
         asyncio.get_running_loop().call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
 
     sides = read_side_files(write_folder(tmp_path / "tiny"))
-    pipeline = Pipeline(send, workers=("w1",), epoch=1)
+    pipeline = plain_pipeline(send, "w1")
 
     async def main() -> None:
         engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline)

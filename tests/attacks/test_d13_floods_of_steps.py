@@ -17,17 +17,19 @@ import pytest
 from mohawk.channel.frames import FrameKind, encode_head, step_limits
 from mohawk.channel.openssl import TAKE_BYTES
 from mohawk.contract.admission import admit_from_listener
-from mohawk.contract.codec import encode, encode_part
+from mohawk.contract.codec import decode_part, encode
 from mohawk.contract.messages import Message, Purpose, Route
-from mohawk.contract.steps import Segment, StagePart, Step, StepResult
+from mohawk.contract.steps import Segment, StagePart, StepResult
 from mohawk.transport.link import Link
 from mohawk.worker.chain import STEPS_HELD, Chain
 from mohawk.worker.runner import Outcome
 from tests.support.nodes import LOOPS, Recorder, call, run, serving
+from tests.support.tickets import make_ends, make_route, make_step
 from tests.support.tls import Mesh
 
 STEPS = 60
 BODY = 64 << 10
+WIDTH = BODY // 4
 IN_ONE_READ = TAKE_BYTES // BODY + 1
 PART = StagePart((Segment(sequence=1, start=0, count=1, sample=True),))
 ROUNDS = 300
@@ -43,8 +45,11 @@ class StuckStation:
         self.held: list[asyncio.Future[Outcome]] = []
         self.most = 0
 
-    def admit(self, _step: Step, _body_length: int) -> StagePart:
-        return PART
+    def expect(self, _body_length: int) -> tuple[int, int, int]:
+        return 1, WIDTH, 1
+
+    def admit(self, data: bytes, _body_length: int) -> StagePart:
+        return decode_part(data)
 
     def run(self, _part: StagePart, _body: bytearray) -> asyncio.Future[Outcome]:
         self.held.append(asyncio.get_running_loop().create_future())
@@ -81,18 +86,20 @@ def test_a_flood_stays_with_its_sender(loop: str) -> None:
     async def main() -> None:
         chain = Chain(station, no_next)  # type: ignore[arg-type]
         chain.report = done.append
-        await chain.set_route(Route(1, None, "whoever"))
+        route, ends = make_route(stage=1), make_ends()
+        await chain.set_route(route, ends.reader(route))
+        writer = ends.writer(route, WIDTH)
         service = Stage().in_chain(chain)
         async with serving(mesh.worker, service) as listener:
             link = await call(mesh.controller, listener, Purpose.STEP)
             link.carry(step_limits(BODY), partial(admit_from_listener, Purpose.STEP))
             burst: list[bytes] = []
-            writer = link._transport
-            assert writer is not None
+            transport = link._transport
+            assert transport is not None
             for number in range(STEPS):
-                head = encode_step(number)
+                head = encode_head(FrameKind.STEP, encode(make_step(writer, PART, number)), BODY)
                 link._tls.send((head, bytes(BODY)), burst.append)
-            writer.write(b"".join(burst))
+            transport.write(b"".join(burst))
             await settle()
             assert STEPS_HELD <= len(station.held) <= STEPS_HELD + IN_ONE_READ
 
@@ -105,7 +112,3 @@ def test_a_flood_stays_with_its_sender(loop: str) -> None:
             assert [result.number for result in done if isinstance(result, StepResult)] == list(range(STEPS))
 
     run(main, loop)
-
-
-def encode_step(number: int) -> bytes:
-    return encode_head(FrameKind.STEP, encode(Step(number, 1, (encode_part(PART),))), BODY)

@@ -57,8 +57,8 @@ EXAMPLES: tuple[Message, ...] = (
     KeyRequest(DIGEST, b"k" * 1216),
     KeyGrant(b"sealed", b"signature"),
     StageReady("slice_0_3", 1, 2, 3, 4, 5, 6),
-    Route(3, Hop("worker-2", "127.0.0.1", 8003), "spiffe://mohawk/controller/c"),
-    Route(3, None, "spiffe://mohawk/worker/w"),
+    Route(3, Hop("worker-2", "127.0.0.1", 8003), "spiffe://mohawk/controller/c", bytes(32), 0, bytes(16)),
+    Route(3, None, "spiffe://mohawk/worker/w", b"p" * 32, 2, b"c" * 16),
     RouteReady(3, SESSION),
     RouteReady(3, None),
     TrustUpdate(b"list", b"roots", True),
@@ -156,17 +156,17 @@ def test_a_chunk_is_neither_empty_nor_larger_than_a_mebibyte(size: int) -> None:
 
 def test_a_step_carries_exactly_the_tensor_its_segments_imply() -> None:
     part = StagePart(segments=(Segment(1, 0, 3, True),))
-    step = Step(1, 1, (encode_part(part),))
-    assert admit_part(step, 3 * 128, row_bytes=128, is_first=False, token_budget=8) == part
+    data = encode_part(part)
+    assert admit_part(data, 3 * 128, row_bytes=128, is_first=False, token_budget=8) == part
     for length in (0, 3 * 128 - 1, 3 * 128 + 1, 1 << 26):
         with pytest.raises(MessageError):
-            admit_part(step, length, row_bytes=128, is_first=False, token_budget=8)
+            admit_part(data, length, row_bytes=128, is_first=False, token_budget=8)
     with pytest.raises(MessageError):
-        admit_part(step, 3 * 128, row_bytes=128, is_first=False, token_budget=2)
+        admit_part(data, 3 * 128, row_bytes=128, is_first=False, token_budget=2)
 
 
 def test_token_ids_reach_the_first_stage_only() -> None:
-    step = Step(1, 1, (encode_part(PART),))
-    admit_part(step, 0, row_bytes=128, is_first=True, token_budget=8)
+    data = encode_part(PART)
+    admit_part(data, 0, row_bytes=128, is_first=True, token_budget=8)
     with pytest.raises(MessageError):
-        admit_part(step, 4 * 128, row_bytes=128, is_first=False, token_budget=8)
+        admit_part(data, 4 * 128, row_bytes=128, is_first=False, token_budget=8)

@@ -21,6 +21,7 @@ from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
 from tests.support.folders import write_folder
 from tests.support.nodes import run
+from tests.support.tickets import plain_pipeline
 
 REQUEST = GenerationRequest((5, 6, 7), 40, SamplingParameters(temperature=0.0))
 
@@ -28,7 +29,7 @@ REQUEST = GenerationRequest((5, 6, 7), 40, SamplingParameters(temperature=0.0))
 def serve(folder: Path, send: Callable[[Pipeline, Step], None]) -> tuple[Engine, Pipeline]:
     """An engine over one stage that `send` plays."""
     sides = read_side_files(write_folder(folder))
-    pipeline = Pipeline(lambda step: send(pipeline, step), workers=("w1",), epoch=1)
+    pipeline = plain_pipeline(lambda step: send(pipeline, step), "w1")
     engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline)
     engine.start()
     return engine, pipeline

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mohawk.contract.steps import Step, StepFailure, StepResult
-from mohawk.controller.pipeline import Pipeline, split_order
+from mohawk.controller.pipeline import split_order
 from mohawk.errors import MessageError, UnavailableError, WorkerLostError
 from mohawk.generation.batcher import Batcher, StepOrder
 from mohawk.generation.session import GenerationRequest, Sequence
 from mohawk.nouns.model import SamplingParameters
 from tests.support.nodes import run
+from tests.support.tickets import plain_pipeline
 
 
 def make_order() -> StepOrder:
@@ -40,7 +41,7 @@ def test_a_step_ends_once():
     sent: list[Step] = []
 
     async def main() -> None:
-        pipeline = Pipeline(sent.append, workers=("w1",), epoch=4)
+        pipeline = plain_pipeline(sent.append, "w1", epoch=4)
         order = make_order()
         pipeline.on_result("w1", StepResult(order.number, (), 0))  # nobody waits yet: dropped
         with pytest.raises(UnavailableError, match="in time"):
@@ -54,9 +55,7 @@ def test_a_step_ends_once():
 
 def test_a_lost_worker_is_lost_for_good():
     async def main() -> None:
-        pipeline = Pipeline(
-            lambda step: pipeline.on_lost(WorkerLostError("worker w2 is gone")), workers=("w1",), epoch=1
-        )
+        pipeline = plain_pipeline(lambda step: pipeline.on_lost(WorkerLostError("worker w2 is gone")), "w1")
         for _ in range(2):
             with pytest.raises(WorkerLostError):
                 await pipeline.run(make_order(), 5)
@@ -66,7 +65,7 @@ def test_a_lost_worker_is_lost_for_good():
 
 def test_only_the_last_stage_answers_a_step() -> None:
     """A compromised worker on the way has no head and no sampler: its tokens would be invented."""
-    pipeline = Pipeline(lambda _step: None, workers=("w1", "w2"), epoch=1)
+    pipeline = plain_pipeline(lambda _step: None, "w1", "w2")
     with pytest.raises(MessageError):
         pipeline.on_result("w1", StepResult(1, (), 0))
     pipeline.on_result("w2", StepResult(1, (), 0))  # nobody waits: dropped

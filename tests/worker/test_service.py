@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.channel.profile import NodeContext
-from mohawk.contract.messages import Hop, Purpose, Route, RouteReady
+from mohawk.contract.messages import Hop, Purpose, RouteReady
 from mohawk.controller.service import Controller
 from mohawk.errors import IdentityError, MohawkError, RemoteError
 from mohawk.host.sealed_folder import SealedFolder
@@ -22,6 +22,7 @@ from mohawk.worker.loader import LoadedStage
 from tests.e2e.inside import Site, generate
 from tests.support.models import build_model
 from tests.support.nodes import run
+from tests.support.tickets import make_route
 
 SECONDS = 60
 
@@ -104,7 +105,7 @@ def test_steps_come_from_the_named_predecessor_only(site: Site):
             with pytest.raises(RemoteError, match="predecessor"):
                 await dial(worker, targets[1], Purpose.STEP)  # no route yet: nobody is
             control = await dial(controller, targets[1], Purpose.CONTROL)
-            route = Route(1, None, "spiffe://mesh.example/worker/w1")
+            route = make_route(previous="spiffe://mesh.example/worker/w1")
             await control.request(route, RouteReady, 5)
             for stranger in (context(site, Role.WORKER, "w7"), controller):
                 with pytest.raises(RemoteError, match="predecessor"):
@@ -122,7 +123,8 @@ def test_a_worker_does_not_send_activations_to_whoever_listens_there(site: Site)
     async def main() -> None:
         async with site.workers(2) as targets:
             control = await dial(context(site, Role.CONTROLLER, "controller"), targets[0], Purpose.CONTROL)
-            route = Route(1, Hop("w3", "127.0.0.1", targets[1].port), "spiffe://mesh.example/controller/controller")
+            previous = "spiffe://mesh.example/controller/controller"
+            route = make_route(previous=previous, next=Hop("w3", "127.0.0.1", targets[1].port))
             with pytest.raises(RemoteError, match="refused"):
                 await control.request(route, RouteReady, 5)
             control.close()

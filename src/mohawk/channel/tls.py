@@ -18,6 +18,7 @@ from datetime import datetime
 
 from OpenSSL import SSL
 
+from mohawk.channel import record
 from mohawk.channel.openssl import TAKE_BYTES, Buffer, Pipe
 from mohawk.channel.profile import NodeContext
 from mohawk.crypto import x509
@@ -60,6 +61,10 @@ class SessionInfo:
     """When the first of the two ends' certificates expires: the connection must end by then."""
     exporter: Callable[[bytes, int], bytes] = field(repr=False, compare=False)
     """(context, length) -> keying material under the label EXPORTER-mie-v1 (RFC 8446 7.5), equal on both ends."""
+    record_secret: Callable[[bytes], bytes] = field(repr=False, compare=False)
+    """context -> 48 bytes for `channel.record`, under a label of its own."""
+    own_leaf: str
+    """SHA-256 of the certificate that this end showed, in hexadecimal."""
 
 
 class TlsConnection:
@@ -76,7 +81,7 @@ class TlsConnection:
         "_heard",
         "_is_server",
         "_judge",
-        "_own_end",
+        "_own_leaf",
         "_pipe",
         "ended",
         "session",
@@ -85,9 +90,7 @@ class TlsConnection:
     def __init__(self, context: NodeContext, judge: Callable[[PeerIdentity], object], *, is_server: bool) -> None:
         self._context = context
         self._judge = judge
-        self._own_end = context.credentials.chain[
-            0
-        ].not_after  # of the leaf shown here, whatever the context is renewed to
+        self._own_leaf = context.credentials.chain[0]  # the one shown here, whatever the context is renewed to
         self._is_server = is_server
         self._connection = SSL.Connection(context.server if is_server else context.client, None)
         if is_server:
@@ -210,11 +213,16 @@ class TlsConnection:
         peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
         self.standing.refuse(peer)
         self._judge(peer)
-        not_after = min(peer.not_after, self._own_end)
-        return SessionInfo(version, group, suite, alpn, peer, not_after, self._export)
+        not_after = min(peer.not_after, self._own_leaf.not_after)
+        return SessionInfo(
+            version, group, suite, alpn, peer, not_after, self._export, self._record_secret, self._own_leaf.digest
+        )
 
     def _export(self, context: bytes, length: int) -> bytes:
         return self._connection.export_keying_material(_EXPORTER_LABEL, length, context)
+
+    def _record_secret(self, context: bytes) -> bytes:
+        return self._connection.export_keying_material(record.EXPORTER_LABEL, record.SECRET_SIZE, context)
 
     def _check_hello(self, length: int) -> None:
         self._raise_failed()

@@ -51,7 +51,7 @@ def print_status(reply: StatusReply) -> None:
     )
     print_table(
         "slices",
-        ("slice", "worker", "state", "evidence", "sealed", "in memory", "locked", "sent", "sha-256"),
+        ("slice", "worker", "state", "evidence", "sealed", "in memory", "locked", "sent", "refused tickets", "sha-256"),
         [
             (
                 worker.slice_id,
@@ -62,6 +62,7 @@ def print_status(reply: StatusReply) -> None:
                 human_bytes(worker.weight_bytes),
                 human_bytes(worker.locked_bytes),
                 human_bytes(worker.sent_bytes),
+                worker.refused_tickets,
                 worker.slice_digest[:16],
             )
             for worker in reply.workers

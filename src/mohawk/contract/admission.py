@@ -76,13 +76,13 @@ def admit_from_listener(purpose: Purpose, header: bytes, body_length: int) -> Me
     return _admit(_FROM_LISTENER[purpose], header, body_length)
 
 
-def admit_part(step: Step, body_length: int, *, row_bytes: int, is_first: bool, token_budget: int) -> StagePart:
-    """This stage's part of a step whose body is exactly the tensor that it implies.
+def admit_part(data: bytes, body_length: int, *, row_bytes: int, is_first: bool, token_budget: int) -> StagePart:
+    """This stage's part of a step, as its ticket held it, where the body is exactly the tensor that it implies.
 
     `row_bytes`: hidden size x element size. Raises MessageError: a length that does not match would be a body of the
     attacker's choice.
     """
-    part = decode_part(step.parts[0])
+    part = decode_part(data)
     if part.rows > token_budget:
         raise MessageError("a step of more rows than the plan's token budget")
     if bool(part.token_ids) != (is_first and part.rows > 0):

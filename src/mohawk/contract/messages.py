@@ -86,6 +86,7 @@ class HeartbeatReply:
     number: int
     state: WorkerState
     resident_bytes: int
+    refused_tickets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +165,21 @@ class Session:
 class Route:
     """Where this stage sends its activations; no `next`: it is the last and answers the controller.
 
-    `previous`: the SPIFFE id of the only peer that may send this stage steps.
+    `previous`: the SPIFFE id of the only peer that may send this stage steps. `plan` (SHA-256), `stage` (from 0) and
+    `connection_id` (random) are what this stage's tickets are bound to.
     """
 
     epoch: int
     next: Hop | None
     previous: str
+    plan: bytes
+    stage: int
+    connection_id: bytes
 
     def __post_init__(self) -> None:
         check_text(self.previous)
+        require(self.epoch < 1 << 32, "an epoch of more than 32 bits")
+        require(len(self.plan) == 32 and len(self.connection_id) == 16, "a route without a plan or a connection id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +245,7 @@ class WorkerStatus:
     locked_bytes: int
     resident_bytes: int
     sent_bytes: int
+    refused_tickets: int = 0
 
     def __post_init__(self) -> None:
         check_text(self.name, self.address, self.evidence, self.slice_id, self.slice_digest)

@@ -131,14 +131,16 @@ class Heartbeat(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
-    __slots__ = ("number", "state", "resident_bytes")
+    __slots__ = ("number", "state", "resident_bytes", "refused_tickets")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_TICKETS_FIELD_NUMBER: _ClassVar[int]
     number: int
     state: WorkerState
     resident_bytes: int
-    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ...) -> None: ...
+    refused_tickets: int
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
 
 class LoadStage(_message.Message):
     __slots__ = ("manifest", "slice_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
@@ -217,14 +219,20 @@ class Session(_message.Message):
     def __init__(self, version: _Optional[str] = ..., group: _Optional[str] = ..., suite: _Optional[str] = ..., peer: _Optional[str] = ..., rtt_microseconds: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("epoch", "next", "previous")
+    __slots__ = ("epoch", "next", "previous", "plan", "stage", "connection_id")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     next: Hop
     previous: str
-    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ...) -> None: ...
+    plan: bytes
+    stage: int
+    connection_id: bytes
+    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[int] = ..., connection_id: _Optional[bytes] = ...) -> None: ...
 
 class RouteReady(_message.Message):
     __slots__ = ("epoch", "session")
@@ -307,16 +315,18 @@ class Step(_message.Message):
     def __init__(self, number: _Optional[int] = ..., epoch: _Optional[int] = ..., parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StagePart(_message.Message):
-    __slots__ = ("segments", "token_ids", "openings", "closed")
+    __slots__ = ("segments", "token_ids", "openings", "closed", "number")
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     OPENINGS_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     segments: _containers.RepeatedCompositeFieldContainer[Segment]
     token_ids: _containers.RepeatedScalarFieldContainer[int]
     openings: _containers.RepeatedCompositeFieldContainer[Opening]
     closed: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., token_ids: _Optional[_Iterable[int]] = ..., openings: _Optional[_Iterable[_Union[Opening, _Mapping]]] = ..., closed: _Optional[_Iterable[int]] = ...) -> None: ...
+    number: int
+    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., token_ids: _Optional[_Iterable[int]] = ..., openings: _Optional[_Iterable[_Union[Opening, _Mapping]]] = ..., closed: _Optional[_Iterable[int]] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("sequence", "start", "count", "sample")
@@ -423,7 +433,7 @@ class StatusReply(_message.Message):
     def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
-    __slots__ = ("name", "address", "state", "evidence", "slice_id", "slice_digest", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes")
+    __slots__ = ("name", "address", "state", "evidence", "slice_id", "slice_digest", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -436,6 +446,7 @@ class WorkerStatus(_message.Message):
     LOCKED_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_TICKETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     state: WorkerState
@@ -448,7 +459,8 @@ class WorkerStatus(_message.Message):
     locked_bytes: int
     resident_bytes: int
     sent_bytes: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., slice_id: _Optional[str] = ..., slice_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+    refused_tickets: int
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., slice_id: _Optional[str] = ..., slice_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
 
 class HopStatus(_message.Message):
     __slots__ = ("origin", "target", "session")

@@ -44,12 +44,15 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class StagePart:
-    """One stage's part of a step. `token_ids`: one per row, first stage only."""
+    """One stage's part of a step, as its ticket seals it. `token_ids`: one per row, first stage only; `number`: the
+    step's.
+    """
 
     segments: tuple[Segment, ...]
     token_ids: tuple[int, ...] = ()
     openings: tuple[Opening, ...] = ()
     closed: tuple[int, ...] = ()
+    number: int = 0
 
     def __post_init__(self) -> None:
         require(len(self.segments) <= MAXIMUM_SEQUENCES_PER_STEP, "a step of too many sequences")
@@ -67,7 +70,7 @@ class StagePart:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`parts`: one encoded StagePart for the receiver and each stage behind it."""
+    """`parts`: one sealed ticket for the receiver and each stage behind it."""
 
     number: int
     epoch: int

@@ -15,6 +15,7 @@ from mohawk.controller.delivery import deliver_slice
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member, StepEvents, ignore
 from mohawk.controller.tasks import gather_or_cancel
+from mohawk.controller.tickets import TicketWriter, new_connection_id, plan_digest
 from mohawk.errors import UsageError, WorkerLostError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.nouns.model import DataType
@@ -27,13 +28,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ServingOptions:
-    """How the stages compute. `kv_tokens`: tokens that each stage's KV pool holds; `token_budget`: most rows in a
-    step.
+    """How the stages compute. `kv_tokens`: tokens that each stage's KV pool holds; `token_budget`: most rows in a step;
+    `hidden_size`: width of the activations between stages.
     """
 
     compute: DataType
     kv_tokens: int
     token_budget: int
+    hidden_size: int
 
 
 def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
@@ -44,11 +46,13 @@ def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
 class Cluster:
     """The workers of one plan, connected and routed. `send` puts a step on the first worker's connection."""
 
-    def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions, epoch: int = 1) -> None:
+    def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions) -> None:
         self.context = context
         self.folder = folder
         self.options = options
-        self.epoch = epoch
+        self.epoch = 0
+        self.tickets: tuple[TicketWriter, ...] = ()
+        """One writer per stage, for the epoch that is routed."""
         self.members: list[Member] = []
         self._steps: Link | None = None
 
@@ -66,9 +70,7 @@ class Cluster:
             for target in targets:
                 self.members.append(await Member.connect(self.context, target, events))
             await gather_or_cancel(self._load(index, keys, progress) for index in range(len(slices)))
-            for index in reversed(range(len(slices))):  # a stage must know its predecessor before that one dials it
-                await self.members[index].route(self._route(index))
-            self._steps = await self._dial_first(events)
+            await self.reroute(events)
         except BaseException:
             await self.close()
             raise
@@ -78,15 +80,18 @@ class Cluster:
         await gather_or_cancel(member.reconnect(self.context) for member in self.members)
 
     async def reroute(self, events: StepEvents) -> None:
-        """The same chain over new connections, under the next epoch. Only while no step is under way. Raises
-        MohawkError: the chain is broken then.
+        """Give every worker its place in the chain, under the next epoch and with fresh ticket keys. Only while no step
+        is under way. Raises MohawkError: the chain is broken then.
         """
         self.epoch += 1
         old = self._steps
         if old is not None:
             old.on_closed = ignore
-        for index in reversed(range(len(self.members))):
-            await self.members[index].route(self._route(index))
+        plan = plan_digest(self.folder.manifest, [str(member.link.peer.name) for member in self.members])
+        routes = [self._route(index, plan) for index in range(len(self.members))]
+        for member, route in reversed(list(zip(self.members, routes, strict=True))):
+            await member.route(route)  # a stage must know its predecessor before that one dials it
+        self.tickets = tuple(map(self._writer, self.members, routes))
         self._steps = await self._dial_first(events)
         if old is not None:
             old.close()
@@ -115,16 +120,23 @@ class Cluster:
             compute=ElementType[self.options.compute.value],
             kv_tokens=self.options.kv_tokens,
             token_budget=self.options.token_budget,
-            epoch=self.epoch,
+            epoch=self.epoch + 1,
         )
         await member.load(order, part, keys)
 
-    def _route(self, index: int) -> Route:
+    def _writer(self, member: Member, route: Route) -> TicketWriter:
+        name, profile = str(self.context.credentials.name), self.context.profile.name
+        tensor = (self.options.hidden_size, self.options.compute)
+        return TicketWriter(member.link.session, profile, name, route, tensor)
+
+    def _route(self, index: int, plan: bytes) -> Route:
         before = self.context.credentials.name if index == 0 else self.members[index - 1].link.peer.name
         if index + 1 == len(self.members):
-            return Route(self.epoch, None, str(before))
-        following = self.members[index + 1].target
-        return Route(self.epoch, Hop(following.name, following.host, following.port), str(before))
+            following = None
+        else:
+            target = self.members[index + 1].target
+            following = Hop(target.name, target.host, target.port)
+        return Route(self.epoch, following, str(before), plan, index, new_connection_id())
 
     async def _dial_first(self, events: StepEvents) -> Link:
         """The connection that steps leave on. Without it the plan is as lost as without the worker."""

@@ -53,6 +53,8 @@ class StepEvents(Protocol):
 
     def on_lost(self, error: WorkerLostError) -> None: ...
 
+    def on_refused_tickets(self, worker: str, count: int) -> None: ...
+
 
 Renew = Callable[[PeerIdentity, RenewalRequest], RenewalGrant | None]
 """A fresh certificate for this peer's new key; None: refused, and recorded."""
@@ -70,6 +72,8 @@ class Member:
         self.resident_bytes = 0
         self.rtt_microseconds = 0
         self.sent_bytes = 0
+        self.refused_tickets = 0
+        """Step tickets that the worker refused: forged, repeated or out of order."""
         self.trust: TrustAccepted | None = None
         """The deny-list and root set that the worker last said it goes by."""
         self._link = link
@@ -166,6 +170,9 @@ class Member:
         self._sent_at = {number: at for number, at in self._sent_at.items() if number > reply.number}
         self.rtt_microseconds = int((time.monotonic() - sent) * 1e6)
         self.state, self.resident_bytes = reply.state, reply.resident_bytes
+        if reply.refused_tickets > self.refused_tickets:
+            self._events.on_refused_tickets(str(self._link.peer.name), reply.refused_tickets - self.refused_tickets)
+        self.refused_tickets = reply.refused_tickets
 
     async def _beat(self) -> None:
         """Send heartbeats until one stays unanswered for too long. What is late is the worker's answer, never our own

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from mohawk.contract.codec import encode_part
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.controller.tickets import TicketWriter
 from mohawk.errors import MessageError, MohawkError, UnavailableError, WorkerLostError
 from mohawk.generation.batcher import StepOrder
 
@@ -19,10 +20,7 @@ SendStep = Callable[[Step], None]
 
 
 def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
-    """One part per stage: token ids in the first one's only, sampling and history in the last one's only.
-
-    Parts are not sealed: a stage could read, and change, those of the stages behind it (spec messages.md 3.3).
-    """
+    """One part per stage: token ids in the first one's only, sampling and history in the last one's only."""
     segments = tuple(Segment(s.sequence, s.start, s.count, s.sample) for s in order.segments)
     openings = tuple(Opening(o.sequence, o.reserve_tokens, o.sampling, o.generated) for o in order.openings)
     blind = tuple(replace(opening, sampling=None, generated=()) for opening in openings)
@@ -32,25 +30,32 @@ def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
             token_ids=order.token_ids if index == 0 else (),
             openings=openings if index == stages - 1 else blind,
             closed=order.closed,
+            number=order.number,
         )
         for index in range(stages)
     )
 
 
 class Pipeline:
-    """The steps in flight of one plan. `send` puts a step on the first worker's connection; `workers`: in order."""
+    """The steps in flight of one plan. `send` puts a step on the first worker's connection; `workers`: in order. It
+    takes no step before `rekey`.
+    """
 
-    def __init__(self, send: SendStep, *, workers: tuple[str, ...], epoch: int) -> None:
+    def __init__(self, send: SendStep, *, workers: tuple[str, ...], record: RecordEvent) -> None:
         self._send = send
-        self._stages = len(workers)
+        self._record = record
         self._last = workers[-1]
-        self._epoch = epoch
+        self._epoch = 0
+        self._writers: tuple[TicketWriter, ...] = ()
         self._waiting: dict[int, asyncio.Future[StepResult]] = {}
         self.lost: MohawkError | None = None
 
-    def rekey(self, epoch: int) -> None:
-        """Steps belong to this epoch from now on. Only while none is under way."""
+    def rekey(self, epoch: int, writers: tuple[TicketWriter, ...]) -> None:
+        """Steps belong to this epoch from now on, and are sealed by these, one per stage. Only while none is under
+        way.
+        """
         self._epoch = epoch
+        self._writers = writers
 
     async def run(self, order: StepOrder, deadline: float) -> StepResult:
         """Send one step and wait at most `deadline` seconds for its tokens.
@@ -62,8 +67,9 @@ class Pipeline:
         future: asyncio.Future[StepResult] = asyncio.get_running_loop().create_future()
         self._waiting[order.number] = future
         try:
-            parts = tuple(encode_part(part) for part in split_order(order, self._stages))
-            self._send(Step(order.number, self._epoch, parts))
+            parts = split_order(order, len(self._writers))
+            tickets = tuple(writer.seal(part) for writer, part in zip(self._writers, parts, strict=True))
+            self._send(Step(order.number, self._epoch, tickets))
             async with asyncio.timeout(deadline):
                 return await future
         except TimeoutError:
@@ -88,6 +94,10 @@ class Pipeline:
         future = self._waiting.get(failure.number)
         if future is not None and not future.done():
             future.set_exception(UnavailableError(f"worker {worker} could not compute a step"))
+
+    def on_refused_tickets(self, worker: str, count: int) -> None:
+        """A worker (its SPIFFE id) was handed so many step tickets that did not open: somebody before it lies."""
+        self._record(AuditEvent(EventKind.TICKETS_REFUSED, worker, {"count": str(count)}))
 
     def on_lost(self, error: WorkerLostError) -> None:
         """A worker of this plan is gone: everything in flight, and everything after it, ends with `error`."""

@@ -69,9 +69,8 @@ class Controller:
         self._reconnecting = asyncio.Lock()
         self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
         self.cluster = Cluster(self._context, options.folder, self._serving)
-        self.pipeline = Pipeline(
-            self.cluster.send, workers=tuple(target.name for target in options.targets), epoch=self.cluster.epoch
-        )
+        workers = tuple(target.name for target in options.targets)
+        self.pipeline = Pipeline(self.cluster.send, workers=workers, record=options.record)
         self.engine = Engine(
             Prompting(options.folder.manifest.model_id, self._settings, self._sides),
             Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
@@ -86,6 +85,7 @@ class Controller:
         model_key = options.provider.unwrap(keyring.model_key)
         keys = KeyRelease(keyring, model_key, options.credentials.key, options.folder.envelope)
         await self.cluster.start(options.targets, keys, self.pipeline, progress)
+        self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
             member.tell(self.trust.latest())
@@ -118,7 +118,7 @@ class Controller:
         except MohawkError as error:
             self.pipeline.on_lost(WorkerLostError(f"the chain could not be renewed: {error.message}", hint=error.hint))
             raise
-        self.pipeline.rekey(self.cluster.epoch)
+        self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
 
     def _tell(self, update: TrustUpdate) -> None:
         for member in self.cluster.members:
@@ -139,4 +139,5 @@ def choose_serving(options: ControllerOptions, settings: TextSettings) -> Servin
     stored = options.folder.manifest.dtype
     compute = options.compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
     kv_tokens = options.kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
-    return ServingOptions(compute, kv_tokens, check_token_budget(settings.hidden_size, compute, TOKEN_BUDGET))
+    token_budget = check_token_budget(settings.hidden_size, compute, TOKEN_BUDGET)
+    return ServingOptions(compute, kv_tokens, token_budget, settings.hidden_size)

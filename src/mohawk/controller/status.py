@@ -61,6 +61,7 @@ def _describe_worker(member: Member, part: SealedSlice) -> WorkerStatus:
         locked_bytes=ready.locked_bytes if ready else 0,
         resident_bytes=member.resident_bytes,
         sent_bytes=member.sent_bytes,
+        refused_tickets=member.refused_tickets,
     )
 
 

@@ -11,15 +11,17 @@ from functools import partial
 from typing import NamedTuple
 
 from mohawk.channel.frames import step_limits
+from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener
 from mohawk.contract.messages import Message, Purpose, Route, Session
 from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
-from mohawk.errors import MohawkError, PolicyError, UnavailableError
+from mohawk.errors import MessageError, MohawkError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.link import Link
 from mohawk.worker.access import check_previous
 from mohawk.worker.runner import Outcome
 from mohawk.worker.station import Station
+from mohawk.worker.tickets import TicketReader
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +34,16 @@ DialNext = Callable[[Route], Awaitable[Link]]
 
 
 class AdmittedStep(NamedTuple):
-    """A step whose own part was decoded, and whose body has exactly the size that the part implies."""
+    """A step whose ticket opened, and whose body has exactly the size that its part implies. `rest`: the tickets of the
+    stages behind.
+    """
 
-    step: Step
     part: StagePart
+    rest: tuple[bytes, ...]
+
+
+class RefusedStep(NamedTuple):
+    """A step whose ticket did not open: its body is read, within the limits, and dropped."""
 
 
 class Chain:
@@ -49,10 +57,13 @@ class Chain:
         self._previous: Link | None = None
         self._forwarded = 0
         self._held = 0
+        self._tickets: TicketReader | None = None
+        self.refused_tickets = 0
         self.report: Callable[[Message], None] | None = None
 
-    async def set_route(self, route: Route) -> Session | None:
+    async def set_route(self, route: Route, tickets: TicketReader) -> Session | None:
         """Take the controller's route and dial the next stage; what was negotiated with it, None on the last stage.
+        From now on only `tickets` opens what is asked.
 
         Raises UnavailableError or IdentityError: the next stage is not there, or not who the route says.
         """
@@ -61,7 +72,7 @@ class Chain:
             self._next = await self._dial_next(route)
             self._next.carry(step_limits(self._station.bytes_out), partial(admit_from_listener, Purpose.STEP))
             self._next.on_closed = self._next_lost
-        self._route = route
+        self._route, self._tickets = route, tickets
         return None if self._next is None else describe_session(self._next)
 
     def authorize(self, peer: PeerIdentity) -> None:
@@ -81,49 +92,60 @@ class Chain:
         for link in (self._previous, self._next):
             if link is not None:
                 link.abort()
-        self._previous = self._next = self._route = None
+        self._previous = self._next = self._route = self._tickets = None
 
-    def _admit(self, header: bytes, body_length: int) -> object:
+    def _admit(self, header: bytes, body_length: int) -> AdmittedStep | RefusedStep:
+        """Nothing of the step itself is believed: number, part and the tensor's shape are the ticket's.
+
+        A refused ticket does not end the connection: an honest stage before this one only passes on what it was given.
+        """
         step = admit_from_dialler(Purpose.STEP, header, body_length)
         assert isinstance(step, Step)  # the only message of this purpose and direction
-        return AdmittedStep(step, self._station.admit(step, body_length))
+        if self._tickets is None:
+            raise MessageError("a step for a worker that has no route")
+        try:
+            data = self._tickets.open(step.parts[0], self._station.expect(body_length), body_length)
+        except RecordRefusedError:
+            self.refused_tickets += 1
+            return RefusedStep()
+        return AdmittedStep(self._station.admit(data, body_length), step.parts[1:])
 
     def _receive(self, link: Link, message: object, body: bytearray) -> None:
+        if isinstance(message, RefusedStep):
+            return
         assert isinstance(message, AdmittedStep)  # `_admit` lets nothing else pass
-        step = message.step
         try:
-            if self._route is None or step.epoch != self._route.epoch:
-                raise PolicyError("a step of another plan")
-            self._station.run(message.part, body).add_done_callback(partial(self._computed, link, step))
+            self._station.run(message.part, body).add_done_callback(partial(self._computed, link, message))
         except MohawkError as error:
-            self._fail(step.number, error)
+            self._fail(message.part.number, error)
             return
         self._held += 1
         if self._held >= STEPS_HELD:
             link.pause_reading()
 
-    def _computed(self, link: Link, step: Step, future: asyncio.Future[Outcome]) -> None:
+    def _computed(self, link: Link, step: AdmittedStep, future: asyncio.Future[Outcome]) -> None:
         self._held -= 1
         if self._held < STEPS_HELD:
             link.resume_reading()
         try:
             self._hand_on(step, future.result())
         except MohawkError as error:
-            self._fail(step.number, error)
+            self._fail(step.part.number, error)
         except asyncio.CancelledError:
             pass
         except Exception as error:  # the outermost edge of one step: whatever a kernel raises ends this step only
             log.exception("step failed")
-            self._fail(step.number, UnavailableError(f"internal error ({type(error).__name__})"))
+            self._fail(step.part.number, UnavailableError(f"internal error ({type(error).__name__})"))
 
-    def _hand_on(self, step: Step, outcome: Outcome) -> None:
-        if len(step.parts) > 1:
-            if self._next is None:
+    def _hand_on(self, step: AdmittedStep, outcome: Outcome) -> None:
+        number = step.part.number
+        if step.rest:
+            if self._next is None or self._route is None:
                 raise UnavailableError("the next stage is gone")
-            self._forwarded = step.number
-            self._next.send(Step(step.number, step.epoch, step.parts[1:]), outcome.activations)
+            self._forwarded = number
+            self._next.send(Step(number, self._route.epoch, step.rest), outcome.activations)
         elif self.report is not None:
-            self.report(StepResult(step.number, outcome.tokens, outcome.compute_microseconds))
+            self.report(StepResult(number, outcome.tokens, outcome.compute_microseconds))
 
     def _next_lost(self, _link: Link, _error: MohawkError | None) -> None:
         """What was sent on last will not come back: say so now instead of letting the controller wait for its

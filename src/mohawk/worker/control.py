@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import (
     Failure,
     Heartbeat,
@@ -28,6 +29,7 @@ from mohawk.worker.depot import Depot
 from mohawk.worker.grant import KeyExchange
 from mohawk.worker.loader import Assignment, accept_order
 from mohawk.worker.station import Station
+from mohawk.worker.tickets import TicketReader
 from mohawk.worker.trust import WorkerTrust
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,13 @@ log = logging.getLogger(__name__)
 class ControlSession:
     """One CONTROL connection, from its welcome to its end."""
 
-    def __init__(self, link: Link, name: str, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust) -> None:
+    def __init__(
+        self, link: Link, context: NodeContext, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust
+    ) -> None:
         self._link = link
         self._trust = trust
-        self._name = name
+        self._context = context
+        self._name = str(context.credentials.name)
         self._station = station
         self._chain = chain
         self._depot = depot
@@ -49,7 +54,8 @@ class ControlSession:
     def on_message(self, _link: Link, message: object, _body: bytearray) -> None:
         """Heartbeats are answered at once; everything else that takes time is one task at a time."""
         if isinstance(message, Heartbeat):
-            self._link.send(HeartbeatReply(message.number, self._station.state, resident_bytes()))
+            state, refused = self._station.state, self._chain.refused_tickets
+            self._link.send(HeartbeatReply(message.number, state, resident_bytes(), refused))
         elif isinstance(message, TrustUpdate):
             self._link.send(self._trust.on_update(message))
         elif isinstance(message, RenewalGrant):
@@ -92,8 +98,8 @@ class ControlSession:
         self._link.send(ready)
 
     async def _set_route(self, route: Route) -> None:
-        session = await self._chain.set_route(route)
-        self._link.send(RouteReady(route.epoch, session))
+        tickets = TicketReader(self._link.session, self._context.profile.name, self._name, route)
+        self._link.send(RouteReady(route.epoch, await self._chain.set_route(route, tickets)))
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         if self._work is not None and not self._work.done():

@@ -60,7 +60,6 @@ class Worker:
         self._settings = settings
         self._context = NodeContext(settings.credentials)
         self._trust = WorkerTrust(self._context, settings.keep)
-        self._name = str(settings.credentials.name)
         self._depot = Depot(store, settings.publisher)
         self._station = Station(store)
         self._chain = Chain(self._station, self._dial_next)
@@ -120,7 +119,7 @@ class Worker:
             old.on_closed = _let_go
             session.adopt(link)
         else:
-            session = ControlSession(link, self._name, self._station, self._chain, self._depot, self._trust)
+            session = ControlSession(link, self._context, self._station, self._chain, self._depot, self._trust)
         self._control, self._session = link, session
         link.limit_idle(CONTROLLER_SILENCE_SECONDS)
         self._chain.report = partial(_send_if_open, link)

@@ -11,8 +11,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from mohawk.contract.admission import admit_part
-from mohawk.contract.messages import StageReady, WorkerState
-from mohawk.contract.steps import StagePart, Step
+from mohawk.contract.messages import ElementType, StageReady, WorkerState
+from mohawk.contract.steps import StagePart
 from mohawk.errors import MessageError
 from mohawk.host.slice_store import SliceStore
 from mohawk.worker.loader import Assignment, LoadedStage, load_stage
@@ -61,12 +61,27 @@ class Station:
         await asyncio.get_running_loop().run_in_executor(self._compute, self._release)
         self.state = WorkerState.EMPTY
 
-    def admit(self, step: Step, body_length: int) -> StagePart:
-        """This stage's part of a step, before its body is allocated. Raises MessageError."""
+    def expect(self, body_length: int) -> tuple[int, int, int]:
+        """(rows, width, element) of a step's tensor of `body_length` bytes; zeros at the first stage, which has none.
+
+        Raises MessageError: not a whole number of rows.
+        """
+        if self._runner is None:
+            raise MessageError("a step for a worker that holds no stage")
+        stage = self._runner.stage
+        if stage.is_first:
+            return 0, 0, 0
+        rows, rest = divmod(body_length, self._row_bytes())
+        if rest:
+            raise MessageError("a step whose tensor is not a whole number of rows")
+        return rows, stage.hidden_size, ElementType[stage.dtype.value]
+
+    def admit(self, data: bytes, body_length: int) -> StagePart:
+        """What a ticket held, against the tensor beside it, before that is allocated. Raises MessageError."""
         if self._runner is None:
             raise MessageError("a step for a worker that holds no stage")
         return admit_part(
-            step,
+            data,
             body_length,
             row_bytes=self._row_bytes(),
             is_first=self._runner.stage.is_first,

@@ -1,0 +1,62 @@
+"""Sealing each stage's part of a step to that stage alone (docs/spec/tickets.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mohawk.artifact.manifest import Manifest
+from mohawk.channel.record import CONNECTION_ID_SIZE, Expectation, Sealer, Transcript
+from mohawk.channel.tls import SessionInfo
+from mohawk.contract.codec import encode_part
+from mohawk.contract.evidence import SOFTWARE
+from mohawk.contract.messages import ElementType, Route
+from mohawk.contract.steps import StagePart
+from mohawk.crypto import canonical
+from mohawk.crypto.primitives import random_bytes, sha256
+from mohawk.nouns.model import DataType
+
+
+def plan_digest(manifest: Manifest, workers: Sequence[str]) -> bytes:
+    """SHA-256 of which worker (SPIFFE id) holds which slice, in order."""
+    stages: list[canonical.Json] = [
+        {"slice": part.digest, "worker": worker} for part, worker in zip(manifest.slices, workers, strict=True)
+    ]
+    return sha256(canonical.encode({"manifest": sha256(manifest.encode()), "stages": stages}))
+
+
+def new_connection_id() -> bytes:
+    """Tells the tickets of two routes apart, even over one connection."""
+    return random_bytes(CONNECTION_ID_SIZE)
+
+
+class TicketWriter:
+    """One stage's tickets. `tensor`: (width, element type) of the activations between stages."""
+
+    def __init__(
+        self, session: SessionInfo, profile: str, name: str, route: Route, tensor: tuple[int, DataType]
+    ) -> None:
+        transcript = Transcript(
+            profile=profile,
+            controller=name,
+            worker=str(session.peer.name),
+            controller_leaf=session.own_leaf,
+            worker_leaf=session.peer.leaf_digest,
+            plan=route.plan,
+            evidence=SOFTWARE,
+            connection_id=route.connection_id,
+        )
+        self._sealer = Sealer(session.record_secret, transcript, route.epoch)
+        self._route = route
+        self._width, compute = tensor
+        self._element = ElementType[compute.value]
+        self._row_bytes = self._width * compute.size
+
+    def seal(self, part: StagePart) -> bytes:
+        """A ticket that opens once, at this stage, beside a tensor of exactly this shape."""
+        route, rows = self._route, part.rows
+        if route.stage == 0:
+            expectation = Expectation(route.plan, 0, 0, 0, 0, 0)
+        else:
+            length = rows * self._row_bytes
+            expectation = Expectation(route.plan, route.stage, rows, self._width, self._element, length)
+        return self._sealer.seal(encode_part(part), expectation.encode())

@@ -1,0 +1,92 @@
+"""Step tickets for tests: real ones over a shared exporter, and unsealed ones where sealing is not the subject."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from mohawk.audit.events import AuditEvent
+from mohawk.channel.record import Expectation, Transcript
+from mohawk.channel.tls import SessionInfo
+from mohawk.contract.codec import encode_part
+from mohawk.contract.messages import Route
+from mohawk.contract.steps import StagePart, Step
+from mohawk.controller.pipeline import Pipeline
+from mohawk.controller.tickets import TicketWriter
+from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.names import NodeName
+from mohawk.nouns.model import DataType
+from mohawk.worker.tickets import TicketReader
+
+PLAN = hashlib.sha256(b"plan").digest()
+CONNECTION = hashlib.sha256(b"connection").digest()[:16]
+CONTROLLER = "spiffe://mesh.example/controller/c1"
+WORKER = "spiffe://mesh.example/worker/w1"
+PROFILE = "mie-default"
+WIDTH = 8
+TRANSCRIPT = Transcript(
+    profile=PROFILE,
+    controller=CONTROLLER,
+    worker=WORKER,
+    controller_leaf="aa" * 32,
+    worker_leaf="bb" * 32,
+    plan=PLAN,
+    evidence=bytes(32),
+    connection_id=CONNECTION,
+)
+EXPECTATION = Expectation(PLAN, 1, 2, WIDTH, 1, 2 * WIDTH * 4).encode()
+
+
+def export(context: bytes) -> bytes:
+    """A connection's exporter: another context, another secret."""
+    return hashlib.sha384(b"the secret of one connection" + context).digest()
+
+
+class Unsealed:
+    """In place of a `TicketWriter`, where a test reads what a stage is told."""
+
+    seal = staticmethod(encode_part)
+
+
+def plain_pipeline(send: object, *workers: str, epoch: int = 1, events: list[AuditEvent] | None = None) -> Pipeline:
+    """A pipeline whose tickets anybody reads."""
+    heard = [] if events is None else events
+    pipeline = Pipeline(send, workers=workers, record=heard.append)  # type: ignore[arg-type]
+    pipeline.rekey(epoch, tuple(Unsealed() for _ in workers))  # type: ignore[misc]
+    return pipeline
+
+
+def make_route(epoch: int = 1, stage: int = 0, previous: str = CONTROLLER, **changes: object) -> Route:
+    return replace(Route(epoch, None, previous, PLAN, stage, CONNECTION), **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of one control connection, as `controller.tickets` and `worker.tickets` see it."""
+
+    controller: SessionInfo
+    worker: SessionInfo
+
+    def writer(self, route: Route, width: int = WIDTH, compute: DataType = DataType.FLOAT32) -> TicketWriter:
+        return TicketWriter(self.controller, PROFILE, CONTROLLER, route, (width, compute))
+
+    def reader(self, route: Route, worker: str = WORKER) -> TicketReader:
+        return TicketReader(self.worker, PROFILE, worker, route)
+
+
+def make_ends() -> Ends:
+    """A connection that was never made: the two ends agree on its secret, which is all that tickets need."""
+    return Ends(_session(WORKER, "bb" * 32, "aa" * 32), _session(CONTROLLER, "aa" * 32, "bb" * 32))
+
+
+def _session(peer: str, leaf: str, own: str) -> SessionInfo:
+    name = NodeName.parse(peer)
+    identity = PeerIdentity(name, 1, datetime(2100, 1, 1, tzinfo=UTC), leaf, b"")
+    return SessionInfo(
+        "TLSv1.3", "X25519MLKEM768", "x", "mie/1", identity, identity.not_after, lambda _c, _l: b"", export, own
+    )
+
+
+def make_step(writer: TicketWriter, part: StagePart, number: int = 1, rest: tuple[bytes, ...] = ()) -> Step:
+    return Step(number, 1, (writer.seal(replace(part, number=number)), *rest))
