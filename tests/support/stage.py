@@ -104,7 +104,7 @@ async def second_stage(home: Path) -> AsyncIterator[SecondStage]:
     folder = site.seal(build_model(home / "model", "llama", layers=2), 2)
     part, keyring = folder.manifest.slices[1], folder.keyring()
     context = site.context(Role.CONTROLLER, "controller")
-    keys = KeyRelease(keyring, site.provider.unwrap(keyring.model_key), context.credentials.key, folder.envelope)
+    keys = KeyRelease(keyring, site.provider.unwrap(keyring.model_key), folder.envelope)
     async with site.workers(1) as (target,):
         await deliver_slice(context, target, folder, part, lambda done: None)
         answers = Answers()

@@ -77,15 +77,26 @@ class Ends:
 
 def make_ends() -> Ends:
     """A connection that was never made: the two ends agree on its secret, which is all that tickets need."""
-    return Ends(_session(WORKER, "bb" * 32, "aa" * 32), _session(CONTROLLER, "aa" * 32, "bb" * 32))
+    return Ends(make_session(WORKER, "bb" * 32, "aa" * 32), make_session(CONTROLLER, "aa" * 32, "bb" * 32))
 
 
-def _session(peer: str, leaf: str, own: str) -> SessionInfo:
+def make_session(peer: str, leaf: str = "", own: str = "", **changes: object) -> SessionInfo:
+    """What one end knows of a connection that was never made."""
     name = NodeName.parse(peer)
     identity = PeerIdentity(name, 1, datetime(2100, 1, 1, tzinfo=UTC), leaf, b"")
-    return SessionInfo(
-        "TLSv1.3", "X25519MLKEM768", "x", "mie/1", identity, identity.not_after, lambda _c, _l: b"", export, own
+    session = SessionInfo(
+        "TLSv1.3",
+        "X25519MLKEM768",
+        "x",
+        "mie/1",
+        identity,
+        identity.not_after,
+        lambda _c, _l: b"",
+        export,
+        own,
+        lambda _m: b"",
     )
+    return replace(session, **changes)  # type: ignore[arg-type]
 
 
 def make_step(writer: TicketWriter, part: StagePart, number: int = 1, rest: tuple[bytes, ...] = ()) -> Step:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mohawk.artifact.keyring import Keyring, wrap_data_key
+from mohawk.channel.tls import SessionInfo
 from mohawk.contract.messages import KeyGrant
 from mohawk.controller.keys import KeyRelease
 from mohawk.crypto.signing import SigningKey
 from mohawk.errors import PolicyError, RemoteError
 from mohawk.worker.grant import KeyExchange
 from tests.support.slices import DATA_KEY, make_manifest
+from tests.support.tickets import make_session
 
 MODEL_KEY = b"m" * 32
 WORKER = "spiffe://mesh.example/worker/w1"
@@ -20,9 +22,9 @@ SIGNER = SigningKey.generate()
 FIRST, SECOND = make_manifest().slices
 
 
-def release(signer: SigningKey = SIGNER, manifest: bytes = MANIFEST) -> KeyRelease:
+def release(manifest: bytes = MANIFEST) -> KeyRelease:
     wrapped = tuple(wrap_data_key(MODEL_KEY, DATA_KEY, part.context, bytes(32)) for part in (FIRST, SECOND))
-    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), MODEL_KEY, signer, manifest)
+    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), MODEL_KEY, manifest)
 
 
 def exchange(
@@ -31,8 +33,13 @@ def exchange(
     return KeyExchange(worker=worker, manifest=manifest, slice_digest=slice_digest, binding=binding)
 
 
-def grant(to: KeyExchange, keys: KeyRelease | None = None) -> KeyGrant:
-    return (keys or release()).grant(to.request, worker=WORKER, assigned=FIRST, binding=BINDING)
+def grant(to: KeyExchange, signer: SigningKey = SIGNER) -> KeyGrant:
+    return release().grant(to.request, connection(signer), FIRST)
+
+
+def connection(signer: SigningKey = SIGNER) -> SessionInfo:
+    """The controller's end of one to WORKER."""
+    return make_session(WORKER, exporter=lambda _context, _length: BINDING, sign=signer.sign)
 
 
 def test_the_key_arrives():
@@ -68,7 +75,7 @@ def test_a_grant_signed_by_anyone_but_this_connection_s_controller():
     """HPKE alone does not say who sealed: without the signature anybody could hand a worker a key of their own."""
     asking = exchange()
     with pytest.raises(RemoteError):
-        asking.open(grant(asking, release(SigningKey.generate())), SIGNER.spki())
+        asking.open(grant(asking, SigningKey.generate()), SIGNER.spki())
 
 
 def test_a_signature_over_another_sealed_key():
@@ -89,7 +96,7 @@ def test_a_key_that_is_no_key():
     asking = exchange()
     request = asking.request.__class__(FIRST.digest, bytes(1216))
     with pytest.raises(RemoteError):
-        release().grant(request, worker=WORKER, assigned=FIRST, binding=BINDING)
+        release().grant(request, connection(), FIRST)
 
 
 def test_secrets_do_not_show():

@@ -65,6 +65,10 @@ class SessionInfo:
     """context -> 48 bytes for `channel.record`, under a label of its own."""
     own_leaf: str
     """SHA-256 of the certificate that this end showed, in hexadecimal."""
+    sign: Callable[[bytes], bytes] = field(repr=False, compare=False)
+    """By the key of that certificate, whatever this node has been renewed to since: the peer verifies with what it was
+    shown.
+    """
 
 
 class TlsConnection:
@@ -81,7 +85,7 @@ class TlsConnection:
         "_heard",
         "_is_server",
         "_judge",
-        "_own_leaf",
+        "_own",
         "_pipe",
         "ended",
         "session",
@@ -90,7 +94,7 @@ class TlsConnection:
     def __init__(self, context: NodeContext, judge: Callable[[PeerIdentity], object], *, is_server: bool) -> None:
         self._context = context
         self._judge = judge
-        self._own_leaf = context.credentials.chain[0]  # the one shown here, whatever the context is renewed to
+        self._own = context.credentials  # those shown here, whatever the context is renewed to
         self._is_server = is_server
         self._connection = SSL.Connection(context.server if is_server else context.client, None)
         if is_server:
@@ -213,9 +217,18 @@ class TlsConnection:
         peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
         self.standing.refuse(peer)
         self._judge(peer)
-        not_after = min(peer.not_after, self._own_leaf.not_after)
+        own_leaf, key = self._own.chain[0], self._own.key
         return SessionInfo(
-            version, group, suite, alpn, peer, not_after, self._export, self._record_secret, self._own_leaf.digest
+            version,
+            group,
+            suite,
+            alpn,
+            peer,
+            min(peer.not_after, own_leaf.not_after),
+            self._export,
+            self._record_secret,
+            own_leaf.digest,
+            key.sign,
         )
 
     def _export(self, context: bytes, length: int) -> bytes:

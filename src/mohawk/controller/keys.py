@@ -5,7 +5,7 @@ Rules, and the attack each stops:
 - Only the slice that the plan gives this worker: a worker cannot ask for another's (Z02).
 - Sealed to the key that the worker made for this load, bound to the connection (contract/grant.py): a grant that is
   recorded, replayed or redirected opens nothing.
-- Signed with the key of our own certificate: HPKE alone does not say who sealed.
+- Signed with the key of the certificate that this connection showed: HPKE alone does not say who sealed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from mohawk.artifact.keyring import Keyring
 from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.channel.tls import SessionInfo
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant, KeyRequest
 from mohawk.crypto.seal import seal_to
-from mohawk.crypto.signing import SigningKey
 from mohawk.errors import PolicyError
 
 
@@ -27,17 +27,17 @@ class KeyRelease:
 
     keyring: Keyring
     model_key: bytes = field(repr=False)
-    signer: SigningKey = field(repr=False)
     manifest: bytes = field(repr=False)
 
-    def grant(self, request: KeyRequest, *, worker: str, assigned: SealedSlice, binding: bytes) -> KeyGrant:
-        """The data key of `assigned`, sealed to the worker (its SPIFFE id) on the connection of `binding`.
+    def grant(self, request: KeyRequest, session: SessionInfo, assigned: SealedSlice) -> KeyGrant:
+        """The data key of `assigned`, sealed to the worker on the other end of `session`, and to that connection.
 
         Raises PolicyError when the worker asks for a slice that is not its own.
         """
+        worker, binding = str(session.peer.name), session.exporter(b"", 32)
         if request.slice_digest != assigned.digest:
             raise PolicyError(f"{worker} asked for the key of a slice that the plan does not give it")
         context = grant_context(worker=worker, manifest=self.manifest, slice_digest=assigned.digest, binding=binding)
         data_key = self.keyring.unwrap(self.model_key, assigned.context)
         sealed = seal_to(request.public_key, data_key, context)
-        return KeyGrant(sealed, self.signer.sign(signed_grant(context, request.public_key, sealed)))
+        return KeyGrant(sealed, session.sign(signed_grant(context, request.public_key, sealed)))

@@ -119,8 +119,7 @@ class Member:
         UnavailableError.
         """
         request = await self._link.request(order, KeyRequest, KEY_SECONDS)
-        peer = str(self._link.peer.name)
-        grant = keys.grant(request, worker=peer, assigned=part, binding=self._link.session.exporter(b"", 32))
+        grant = keys.grant(request, self._link.session, part)
         self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
         return self.ready
 

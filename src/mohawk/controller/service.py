@@ -83,7 +83,7 @@ class Controller:
         self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
         keyring = options.folder.keyring()
         model_key = options.provider.unwrap(keyring.model_key)
-        keys = KeyRelease(keyring, model_key, options.credentials.key, options.folder.envelope)
+        keys = KeyRelease(keyring, model_key, options.folder.envelope)
         await self.cluster.start(options.targets, keys, self.pipeline, progress)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
