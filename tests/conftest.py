@@ -6,9 +6,12 @@ new ones, and many more; what it finds becomes a test of its own.
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.e2e.running import first_run, up
+pytest.register_assert_rewrite("tests.e2e", "tests.support")  # their assertions then say what they compared
+
+from tests.e2e.running import first_run, up  # noqa: E402 - only what is imported later is rewritten
 
 __all__ = ["first_run", "up"]
 

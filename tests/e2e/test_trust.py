@@ -149,7 +149,8 @@ def test_a_worker_keeps_its_renewed_identity_for_its_next_start(
     site = Site(tmp_path / "home", leaf=timedelta(minutes=4))  # half of its life is over at once: it is backdated
 
     async def main() -> None:
-        async with serving(site, source, monkeypatch) as (_, events):
+        # Not quiet: every fresh leaf is due again at once, and the controller stops in the middle of a renewal.
+        async with serving(site, source, monkeypatch, quiet=False) as (_, events):
             files = [site.home / "identities" / name / "identity.json" for name in ("w1", "w2")]
             before = [path.read_bytes() for path in files]
             await until(lambda: renewed(events) == {"w1", "w2"})
