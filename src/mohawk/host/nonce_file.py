@@ -34,8 +34,8 @@ def _append(path: Path, use: NonceUse) -> None:
 
 
 def _encode(use: NonceUse) -> bytes:
-    document = {"nonce": use.nonce, "principal": use.principal, "until": int(use.until.timestamp()) + 1}
-    return canonical.encode(document) + b"\n"
+    until = int(use.until.timestamp()) + 1  # rounded up: never forgotten while it is fresh
+    return canonical.encode({"nonce": use.nonce, "principal": use.principal, "until": until}) + b"\n"
 
 
 def _read(path: Path) -> list[NonceUse]:
