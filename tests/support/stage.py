@@ -88,7 +88,7 @@ class SecondStage:
         route = make_route(epoch, 1, previous=name, plan=plan, connection_id=new_connection_id())
         await self.member.route(route)
         tensor = (WIDTH, DataType.FLOAT32)
-        self.writer = TicketWriter(self.member.link.session, self.context.profile.name, name, route, tensor)
+        self.writer = TicketWriter(self.member.link.session, route, tensor)
         return self.writer
 
     async def connect(self) -> Link:

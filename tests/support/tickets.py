@@ -69,10 +69,10 @@ class Ends:
     worker: SessionInfo
 
     def writer(self, route: Route, width: int = WIDTH, compute: DataType = DataType.FLOAT32) -> TicketWriter:
-        return TicketWriter(self.controller, PROFILE, CONTROLLER, route, (width, compute))
+        return TicketWriter(self.controller, route, (width, compute))
 
-    def reader(self, route: Route, worker: str = WORKER) -> TicketReader:
-        return TicketReader(self.worker, PROFILE, worker, route)
+    def reader(self, route: Route) -> TicketReader:
+        return TicketReader(self.worker, route)
 
 
 def make_ends() -> Ends:
@@ -93,6 +93,8 @@ def make_session(peer: str, leaf: str = "", own: str = "", **changes: object) ->
         identity.not_after,
         lambda _c, _l: b"",
         export,
+        PROFILE,
+        NodeName.parse(CONTROLLER if peer == WORKER else WORKER),
         own,
         lambda _m: b"",
     )

@@ -24,7 +24,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.crypto import x509
 from mohawk.errors import HandshakeError, RemoteError
 from mohawk.identity.certificates import PeerIdentity, check_peer
-from mohawk.identity.names import IdentityRefusedError, Reason
+from mohawk.identity.names import IdentityRefusedError, NodeName, Reason
 from mohawk.identity.standing import Standing
 
 MAXIMUM_HELLO = 16 * 1024
@@ -63,6 +63,8 @@ class SessionInfo:
     """(context, length) -> keying material under the label EXPORTER-mie-v1 (RFC 8446 7.5), equal on both ends."""
     record_secret: Callable[[bytes], bytes] = field(repr=False, compare=False)
     """context -> 48 bytes for `channel.record`, under a label of its own."""
+    profile: str
+    own_name: NodeName
     own_leaf: str
     """SHA-256 of the certificate that this end showed, in hexadecimal."""
     sign: Callable[[bytes], bytes] = field(repr=False, compare=False)
@@ -227,6 +229,8 @@ class TlsConnection:
             min(peer.not_after, own_leaf.not_after),
             self._export,
             self._record_secret,
+            profile.name,
+            self._own.name,
             own_leaf.digest,
             key.sign,
         )

@@ -125,9 +125,7 @@ class Cluster:
         await member.load(order, part, keys)
 
     def _writer(self, member: Member, route: Route) -> TicketWriter:
-        name, profile = str(self.context.credentials.name), self.context.profile.name
-        tensor = (self.options.hidden_size, self.options.compute)
-        return TicketWriter(member.link.session, profile, name, route, tensor)
+        return TicketWriter(member.link.session, route, (self.options.hidden_size, self.options.compute))
 
     def _route(self, index: int, plan: bytes) -> Route:
         before = self.context.credentials.name if index == 0 else self.members[index - 1].link.peer.name

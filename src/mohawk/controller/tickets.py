@@ -32,12 +32,10 @@ def new_connection_id() -> bytes:
 class TicketWriter:
     """One stage's tickets. `tensor`: (width, element type) of the activations between stages."""
 
-    def __init__(
-        self, session: SessionInfo, profile: str, name: str, route: Route, tensor: tuple[int, DataType]
-    ) -> None:
+    def __init__(self, session: SessionInfo, route: Route, tensor: tuple[int, DataType]) -> None:
         transcript = Transcript(
-            profile=profile,
-            controller=name,
+            profile=session.profile,
+            controller=str(session.own_name),
             worker=str(session.peer.name),
             controller_leaf=session.own_leaf,
             worker_leaf=session.peer.leaf_digest,

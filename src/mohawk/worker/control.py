@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import (
     Failure,
     Heartbeat,
@@ -38,13 +37,9 @@ log = logging.getLogger(__name__)
 class ControlSession:
     """One CONTROL connection, from its welcome to its end."""
 
-    def __init__(
-        self, link: Link, context: NodeContext, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust
-    ) -> None:
+    def __init__(self, link: Link, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust) -> None:
         self._link = link
         self._trust = trust
-        self._context = context
-        self._name = str(context.credentials.name)
         self._station = station
         self._chain = chain
         self._depot = depot
@@ -81,7 +76,7 @@ class ControlSession:
     async def _accept(self, order: LoadStage) -> None:
         assignment = await self._depot.run(accept_order, order, self._depot.publisher, self._depot.store)
         exchange = KeyExchange(
-            worker=self._name,
+            worker=str(self._link.session.own_name),
             manifest=order.manifest,
             slice_digest=assignment.part.digest,
             binding=self._link.session.exporter(b"", 32),
@@ -98,7 +93,7 @@ class ControlSession:
         self._link.send(ready)
 
     async def _set_route(self, route: Route) -> None:
-        tickets = TicketReader(self._link.session, self._context.profile.name, self._name, route)
+        tickets = TicketReader(self._link.session, route)
         self._link.send(RouteReady(route.epoch, await self._chain.set_route(route, tickets)))
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:

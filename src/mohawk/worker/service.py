@@ -119,7 +119,7 @@ class Worker:
             old.on_closed = _let_go
             session.adopt(link)
         else:
-            session = ControlSession(link, self._context, self._station, self._chain, self._depot, self._trust)
+            session = ControlSession(link, self._station, self._chain, self._depot, self._trust)
         self._control, self._session = link, session
         link.limit_idle(CONTROLLER_SILENCE_SECONDS)
         self._chain.report = partial(_send_if_open, link)

@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 class TicketReader:
     """The tickets of one route, from one controller, on one control connection."""
 
-    def __init__(self, session: SessionInfo, profile: str, name: str, route: Route) -> None:
+    def __init__(self, session: SessionInfo, route: Route) -> None:
         transcript = Transcript(
-            profile=profile,
+            profile=session.profile,
             controller=str(session.peer.name),
-            worker=name,
+            worker=str(session.own_name),
             controller_leaf=session.peer.leaf_digest,
             worker_leaf=session.own_leaf,
             plan=route.plan,
