@@ -1,8 +1,8 @@
 """H13: a valid chain with the wrong role: a worker acts as a controller.
 
 Expected: rejected before any message runs, also when the command arrives in the same packet as the greeting.
-Defence: worker/service.py:Worker.authorize (worker/access.py:check_purpose), which transport/listen.py:Listener.greet
-asks before it welcomes anyone; removed, a worker opens a control connection, and its commands run.
+Defence: contract/access.py:check_opening, which transport/listen.py:Listener.greet asks before it welcomes anyone;
+removed, a worker opens a control connection, and its commands run.
 Defence: contract/admission.py:admit_hello, for the packet (until a listener has welcomed, nothing but a greeting is
 decoded); removed, the command waits behind the greeting, and only the line above stands before it.
 """
@@ -19,12 +19,13 @@ import pytest
 from mohawk import __version__
 from mohawk.channel.frames import FrameKind, encode_head
 from mohawk.channel.tls import TlsConnection
+from mohawk.contract.access import AccessRefusedError
 from mohawk.contract.codec import decode, encode
 from mohawk.contract.messages import Heartbeat, HeartbeatReply, Hello, Purpose
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import RemoteError
 from mohawk.host.slice_store import SliceStore
-from mohawk.identity.names import IdentityRefusedError, Reason, Role
+from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.worker.service import Worker, WorkerSettings
@@ -81,8 +82,7 @@ def test_a_worker_cannot_act_as_a_controller(loop: str) -> None:
                 await call(mesh.worker, listener)
             await service.until(lambda: service.refusals)
             error = service.refusals[0][1]
-            assert isinstance(error, IdentityRefusedError)
-            assert error.reason is Reason.WRONG_ROLE
+            assert isinstance(error, AccessRefusedError)
             assert service.links == []
 
     run(main, loop)

@@ -100,7 +100,7 @@ class Up(Mohawk):
         return command(self.home, *arguments, **options)
 
     def status(self) -> dict[str, Any]:
-        answer = self.command("status", "--json", "--port", str(self.ready["operator_port"]))
+        answer = self.command("status", "--json", "--controller", f"controller@127.0.0.1:{self.ready['operator_port']}")
         assert answer.returncode == 0, answer.stderr
         return dict(json.loads(answer.stdout))
 

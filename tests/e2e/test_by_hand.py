@@ -75,7 +75,15 @@ def test_the_howto_works_as_written(folder: Path, started: list[Mohawk]):
     assert ready is not None
 
     assert len(ask(folder, int(ready[1]))) == 16
-    status = command(home, "status", "--identity", "identities/operator", "--port", ready[2], "--json")
+    status = command(
+        home,
+        "status",
+        "--identity",
+        "identities/operator",
+        "--controller",
+        f"controller@127.0.0.1:{ready[2]}",
+        "--json",
+    )
     assert status.returncode == 0, status.stderr
     assert {hop["session"]["group"] for hop in json.loads(status.stdout)["hops"]} == {"X25519MLKEM768"}
     assert json.loads(status.stdout)["key_provider"].startswith("passphrase-file: ")

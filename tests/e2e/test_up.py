@@ -130,7 +130,7 @@ def test_status_shows_how_each_hop_is_protected(up: Up):
 
 
 def test_status_as_tables(up: Up):
-    answer = up.command("status", "--port", str(up.ready["operator_port"]))
+    answer = up.command("status", "--controller", f"controller@127.0.0.1:{up.ready['operator_port']}")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("X25519MLKEM768") == 3
 

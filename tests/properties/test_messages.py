@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mohawk.contract.codec import decode, decode_part, encode, encode_part
 from mohawk.errors import MessageError
-from tests.contract.test_codec import EXAMPLES, PART
+from tests.support.messages import EXAMPLES, PART
 
 BYTES = st.binary(max_size=512)
 

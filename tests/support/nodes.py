@@ -12,7 +12,7 @@ import uvloop
 
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hello, Purpose
-from mohawk.errors import MohawkError, PolicyError
+from mohawk.errors import MohawkError
 from mohawk.identity.certificates import PeerIdentity, expect
 from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
@@ -44,6 +44,7 @@ class Recorder:
 
     answer: Callable[[Link, object, bytearray], None] = lambda link, message, body: None
     roles: frozenset[Role] = frozenset({Role.CONTROLLER})
+    refusal: MohawkError | None = None
     links: list[Link] = field(default_factory=list)
     messages: list[tuple[object, bytes]] = field(default_factory=list)
     refusals: list[tuple[str, MohawkError]] = field(default_factory=list)
@@ -53,8 +54,8 @@ class Recorder:
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
         expect(peer, self.roles)
-        if hello.purpose is Purpose.OPERATOR:
-            raise PolicyError("no operators here", hint="ask the controller")
+        if self.refusal is not None:
+            raise self.refusal
 
     def accept(self, link: Link) -> None:
         self.links.append(link)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from mohawk.contract.messages import Purpose
-from mohawk.errors import HandshakeError, HostError, RemoteError, UnavailableError
+from mohawk.errors import HandshakeError, HostError, PolicyError, RemoteError, UnavailableError
 from mohawk.identity.names import IdentityRefusedError, Reason, Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.listen import listen
@@ -58,8 +58,9 @@ def test_a_refusal_reaches_the_caller_with_its_reason(mesh: Mesh) -> None:
     async def main() -> None:
         service = Recorder()
         async with serving(mesh.worker, service) as listener:
-            with pytest.raises(RemoteError, match="no operators here") as caught:
-                await call(mesh.controller, listener, Purpose.OPERATOR)
+            service.refusal = PolicyError("not today", hint="ask the controller")
+            with pytest.raises(RemoteError, match="not today") as caught:
+                await call(mesh.controller, listener)
             assert caught.value.hint == "ask the controller"
             await service.until(lambda: service.refusals)
             assert service.refusals[0][0] == "127.0.0.1"

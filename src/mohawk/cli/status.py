@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from mohawk.cli.operator import DEFAULT_CONTROLLER, ControllerOption, IdentityOption, JsonOption, open_client
 from mohawk.cli.output import human_bytes, print_json, print_table
-from mohawk.cli.places import Places
 
 if TYPE_CHECKING:
     from mohawk.contract.messages import StatusReply
 
 
 def status(
-    host: Annotated[str, typer.Option(help="The controller's address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The controller's operator port.")] = 8004,
-    controller: Annotated[str, typer.Option(help="The controller's node name.")] = "controller",
-    identity: Annotated[Path | None, typer.Option(help="Operator identity folder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    controller: ControllerOption = DEFAULT_CONTROLLER, identity: IdentityOption = None, json: JsonOption = False
 ) -> None:
     """Show the running cluster: per hop version, group, suite, peer and round trip; per slice where, bytes, digest."""
-    from mohawk.client.operator import fetch_status
-    from mohawk.host.identity import read_node_identity
-
-    credentials = read_node_identity(identity or Places.load().operator)
-    reply = asyncio.run(fetch_status(credentials, host, port, controller))
+    reply = asyncio.run(open_client(controller, identity).status())
     if json:
         print_json(asdict(reply))
     else:

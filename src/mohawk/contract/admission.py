@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mohawk.contract import messages as m
+from mohawk.contract import operating as o
 from mohawk.contract import trust as t
 from mohawk.contract.codec import decode, decode_part
 from mohawk.contract.messages import Message, Purpose
@@ -23,7 +24,17 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         Purpose.CONTROL: frozenset({m.Heartbeat, m.LoadStage, m.KeyGrant, m.Route, t.TrustUpdate, t.RenewalGrant}),
         Purpose.SLICE: frozenset({m.OfferSlice, m.SliceChunk}),
         Purpose.STEP: frozenset({Step}),
-        Purpose.OPERATOR: frozenset({m.StatusRequest}),
+        Purpose.OPERATOR: frozenset(
+            {
+                m.StatusRequest,
+                o.Revoke,
+                o.ProposeChange,
+                o.ApproveChange,
+                o.WithdrawChange,
+                o.ShowChange,
+                o.ListChanges,
+            }
+        ),
     }
 )
 _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
@@ -43,9 +54,14 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         ),
         Purpose.SLICE: frozenset({m.SliceOffset, m.SliceStored, m.Failure}),
         Purpose.STEP: frozenset(),
-        Purpose.OPERATOR: frozenset({m.StatusReply, m.Failure}),
+        Purpose.OPERATOR: frozenset({m.StatusReply, o.ChangeShown, o.ChangesListed, o.Done, m.Failure}),
     }
 )
+
+
+def messages_from_dialler(purpose: Purpose) -> frozenset[type]:
+    """What a dialler may say on a connection of this purpose, if its role may say it at all (`contract.access`)."""
+    return _FROM_DIALLER.get(purpose, frozenset())
 
 
 def admit_hello(header: bytes, body_length: int) -> m.Hello:

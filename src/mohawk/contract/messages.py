@@ -10,9 +10,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from mohawk.contract.checks import check_field, check_text, require
+from mohawk.contract.operating import (
+    ApproveChange,
+    ChangeShown,
+    ChangesListed,
+    Done,
+    ListChanges,
+    ProposeChange,
+    Revoke,
+    ShowChange,
+    WithdrawChange,
+)
 from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, Step, StepFailure, StepResult
 from mohawk.contract.trust import MAXIMUM_LIST, RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.ids import check_digest, check_node_name, parse_slice_id
@@ -305,4 +316,14 @@ Message: TypeAlias = (
     | StepFailure
     | StatusRequest
     | StatusReply
+    | Revoke
+    | ProposeChange
+    | ApproveChange
+    | WithdrawChange
+    | ShowChange
+    | ChangeShown
+    | ListChanges
+    | ChangesListed
+    | Done
 )
+MESSAGES = frozenset(get_args(Message))

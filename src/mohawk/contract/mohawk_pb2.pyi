@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "renewal_request", "renewal_grant")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,15 @@ class Envelope(_message.Message):
     STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
     STATUS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_FIELD_NUMBER: _ClassVar[int]
+    PROPOSE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    SHOW_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_SHOWN_FIELD_NUMBER: _ClassVar[int]
+    LIST_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_LISTED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
     RENEWAL_REQUEST_FIELD_NUMBER: _ClassVar[int]
     RENEWAL_GRANT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
@@ -90,9 +99,18 @@ class Envelope(_message.Message):
     step_failure: StepFailure
     status_request: StatusRequest
     status_reply: StatusReply
+    revoke: Revoke
+    propose_change: ProposeChange
+    approve_change: ApproveChange
+    withdraw_change: WithdrawChange
+    show_change: ShowChange
+    change_shown: ChangeShown
+    list_changes: ListChanges
+    changes_listed: ChangesListed
+    done: Done
     renewal_request: RenewalRequest
     renewal_grant: RenewalGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("purpose", "software", "deny_list", "takes_over")
@@ -471,3 +489,75 @@ class HopStatus(_message.Message):
     target: str
     session: Session
     def __init__(self, origin: _Optional[str] = ..., target: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
+class Revoke(_message.Message):
+    __slots__ = ("subject", "reason")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    reason: str
+    def __init__(self, subject: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ProposeChange(_message.Message):
+    __slots__ = ("kind", "subject", "content")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    content: bytes
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class ApproveChange(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    def __init__(self, change: _Optional[str] = ...) -> None: ...
+
+class WithdrawChange(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    def __init__(self, change: _Optional[str] = ...) -> None: ...
+
+class ShowChange(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    def __init__(self, change: _Optional[str] = ...) -> None: ...
+
+class ChangeShown(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: bytes
+    def __init__(self, change: _Optional[bytes] = ...) -> None: ...
+
+class ListChanges(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class OpenChange(_message.Message):
+    __slots__ = ("change", "kind", "subject", "proposer", "expires")
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    PROPOSER_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    kind: str
+    subject: str
+    proposer: str
+    expires: int
+    def __init__(self, change: _Optional[str] = ..., kind: _Optional[str] = ..., subject: _Optional[str] = ..., proposer: _Optional[str] = ..., expires: _Optional[int] = ...) -> None: ...
+
+class ChangesListed(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[OpenChange]
+    def __init__(self, changes: _Optional[_Iterable[_Union[OpenChange, _Mapping]]] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...

@@ -1,14 +1,31 @@
-"""The operators' port (8004): role operator only, and one question so far. The public API has no such routes."""
+"""The operators' port (8004): roles operator and auditor, by the table in contract/access.py. The public API has no
+such routes.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from mohawk.contract.messages import Hello, Purpose, StatusReply, StatusRequest
-from mohawk.errors import MohawkError, PolicyError
-from mohawk.identity.certificates import PeerIdentity, expect
-from mohawk.identity.names import Role
+from mohawk.contract.messages import Failure, Hello, Message, StatusReply, StatusRequest
+from mohawk.contract.operating import (
+    ApproveChange,
+    ChangeShown,
+    ChangesListed,
+    Done,
+    ListChanges,
+    OpenChange,
+    ProposeChange,
+    Revoke,
+    ShowChange,
+    WithdrawChange,
+)
+from mohawk.controller.changes import ChangeDesk
+from mohawk.errors import MohawkError
+from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.changes import Change
+from mohawk.identity.names import NodeName
 from mohawk.transport.link import Link
 from mohawk.transport.refusals import RefusalLog
 
@@ -18,15 +35,13 @@ log = logging.getLogger(__name__)
 class OperatorService:
     """Implements `transport.listen.Service`."""
 
-    def __init__(self, status: Callable[[], StatusReply]) -> None:
+    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk) -> None:
         self._status = status
+        self._desk = desk
         self._refusals = RefusalLog(log)
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
-        """Raises IdentityRefusedError for any other role, PolicyError for any other purpose."""
-        expect(peer, {Role.OPERATOR})
-        if hello.purpose is not Purpose.OPERATOR:
-            raise PolicyError("this port is for operators only")
+        """The table of roles has said all there is to say."""
 
     def accept(self, link: Link) -> None:
         link.on_message = self._answer
@@ -35,5 +50,38 @@ class OperatorService:
         self._refusals.note(source, error)
 
     def _answer(self, link: Link, message: object, _body: bytearray) -> None:
-        if isinstance(message, StatusRequest):
-            link.send(self._status())
+        """Refusals are answers too: what an operator did wrong does not end the connection."""
+        try:
+            now = datetime.now(UTC)
+            answer = self._show(message, now) or Done(self._change(link.peer.name, message, now))
+            link.send(answer)
+        except MohawkError as error:
+            link.send(Failure(error.code, error.message[:512], error.hint[:512]))
+
+    def _show(self, message: object, now: datetime) -> Message | None:
+        """The answer to a question; None when it is none."""
+        match message:
+            case StatusRequest():
+                return self._status()
+            case ListChanges():
+                return ChangesListed(tuple(map(_describe, self._desk.open_changes(now))))
+            case ShowChange(change):
+                return ChangeShown(self._desk.show(change, now).encode())
+        return None
+
+    def _change(self, operator: NodeName, message: object, now: datetime) -> str:
+        """What was done, in one sentence."""
+        match message:
+            case Revoke():
+                return self._desk.revoke(operator, message, now)
+            case ProposeChange():
+                return self._desk.propose(operator, message, now)
+            case ApproveChange():
+                return self._desk.approve(operator, message, now)
+            case WithdrawChange():
+                return self._desk.withdraw(operator, message, now)
+        raise AssertionError("admission lets nothing else pass")
+
+
+def _describe(change: Change) -> OpenChange:
+    return OpenChange(change.id, change.kind, change.subject, change.proposer, int(change.expires.timestamp()))

@@ -12,6 +12,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
 from mohawk.contract.trust import TrustUpdate
+from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Progress, ServingOptions, check_token_budget
 from mohawk.controller.engine import Engine
 from mohawk.controller.keys import KeyRelease
@@ -23,7 +24,9 @@ from mohawk.controller.trust import TrustKeeper
 from mohawk.errors import MohawkError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
+from mohawk.host.change_file import ChangeFile
 from mohawk.host.keys import KeyProvider
+from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.nouns.model import DataType
@@ -89,7 +92,8 @@ class Controller:
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
             member.tell(self.trust.latest())
-        service = OperatorService(self.status)
+        desk = ChangeDesk(ChangeFile(options.authority), Revocations(options.authority), {}, options.record)
+        service = OperatorService(self.status, desk)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
         self.trust.start()

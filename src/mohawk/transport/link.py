@@ -10,6 +10,7 @@ Rules, and the attack each stops:
 - A connection that ends without a goodbye, or inside a frame, ends with an error: truncation is never taken for
   completion (R06).
 - A connection ends with the first of its two certificates: short life is how a lost key is outlived.
+- Every message is held against the table of who may say what (contract/access.py), not only the first one (Z04).
 - A connection whose peer enters the deny-list is cut when the list arrives (H18).
 - A peer that does not read cannot hold a closing connection open: it is cut after 5 s.
 """
@@ -25,8 +26,9 @@ from typing import TypeVar, cast
 
 from mohawk.channel.frames import CONTROL_LIMITS, FrameKind, FrameLimits, FrameReader, encode_head
 from mohawk.channel.tls import SessionInfo, TlsConnection
+from mohawk.contract.access import AccessRefusedError, check_access
 from mohawk.contract.codec import encode
-from mohawk.contract.messages import Failure, Message, Purpose, SliceChunk
+from mohawk.contract.messages import MESSAGES, Failure, Message, Purpose, SliceChunk
 from mohawk.contract.steps import Step
 from mohawk.errors import FrameError, HandshakeError, IdentityError, MohawkError, RemoteError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
@@ -237,6 +239,8 @@ class Link(asyncio.BufferedProtocol):
                 self._shake_hands()
             if tls.session is not None:
                 self._pump()
+        except AccessRefusedError as error:
+            self._answer_refusal(error)
         except MohawkError as error:
             self.fail(error)
 
@@ -289,6 +293,7 @@ class Link(asyncio.BufferedProtocol):
                 break
             is_fruitless = False
             for _, message, body in reader.advance(count):
+                self._check_access(message)
                 if self._reply is not None:
                     self._deliver(message, body)
                 else:
@@ -305,12 +310,26 @@ class Link(asyncio.BufferedProtocol):
                 raise _not_accepted()
             self.close()
 
+    def _check_access(self, message: object) -> None:
+        """Whatever a purpose carries, only who may say it is heard. What an owner's own `admit` made of a message is
+        the owner's affair: it knew whom it let connect.
+        """
+        session = self.session
+        if type(message) in MESSAGES:
+            check_access(session.peer.name.role, session.own_name.role, type(message))
+
     def _deliver(self, message: object, body: bytearray) -> None:
         reply = self._reply
         if reply is not None and not reply.done() and isinstance(message, self._expected):
             reply.set_result(message)
         else:
             self.on_message(self, message, body)
+
+    def _answer_refusal(self, error: AccessRefusedError) -> None:
+        """A peer that may not is told so; one that broke the protocol is not."""
+        with contextlib.suppress(MohawkError):
+            self.send(Failure(error.code, error.message, error.hint))
+        self.fail(error)
 
     def _finish(self) -> None:
         self.is_closing = True

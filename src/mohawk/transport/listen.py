@@ -3,7 +3,8 @@
 Rules, and the attack each stops:
 - Half-open connections (no Welcome sent yet) are at most 256 in all and 32 per source; beyond that a connection is cut
   before one byte is read (D01, D03).
-- Who may do what is asked once, on the greeting, before anything runs (H13): `Service.authorize` raises to refuse.
+- Who may open what is asked on the greeting, before anything runs (H13): the table of roles first, then the service,
+  whose `authorize` raises to refuse.
 - The greeting's deny-list is heard before its sender is judged by it: a node that was alone for long catches up, and a
   revoked one cannot hide behind an old list, because one of the last 10 minutes must be there (H18, H19).
 - Every refusal reaches `Service.refused`, so that none is silent.
@@ -20,6 +21,7 @@ from typing import Protocol
 from mohawk import __version__
 from mohawk.channel.profile import NodeContext
 from mohawk.channel.tls import TlsConnection
+from mohawk.contract.access import AccessRefusedError, check_opening
 from mohawk.contract.admission import admit_from_dialler, admit_hello
 from mohawk.contract.messages import Failure, Hello, Welcome
 from mohawk.errors import HostError, MohawkError, PolicyError
@@ -35,13 +37,13 @@ class Service(Protocol):
     """What a node does with those who call it."""
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
-        """Raise MohawkError unless this peer may open a connection of this purpose."""
+        """Raise MohawkError unless this peer, whose role allows it, may open a connection of this purpose now."""
 
     def accept(self, link: Link) -> None:
         """An established link, just welcomed: set `on_message` and `on_closed`, and `carry` where steps come."""
 
     def refused(self, source: str, error: MohawkError) -> None:
-        """A connection from `source` ended before it was accepted."""
+        """A connection from `source` ended before it was accepted, or because it asked what its role may not."""
 
 
 class Listener:
@@ -98,6 +100,7 @@ class Listener:
             now = datetime.now(UTC)
             link.standing.hear(hello.deny_list, now)
             link.standing.judge(link.peer, now)
+            check_opening(link.peer.name.role, link.session.own_name.role, hello.purpose)
             self._service.authorize(link.peer, hello)
         except MohawkError as error:
             link.send(Failure(error.code, error.message[:512], error.hint[:512]))
@@ -113,8 +116,8 @@ class Listener:
         self._links.discard(link)
         if not link.is_established:
             self._settle(link)
-            if link.error is not None:
-                self._service.refused(link.source, link.error)
+        if link.error is not None and (not link.is_established or isinstance(link.error, AccessRefusedError)):
+            self._service.refused(link.source, link.error)
 
     def _settle(self, link: Link) -> None:
         self._half_open[link.source] -= 1

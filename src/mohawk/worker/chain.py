@@ -15,10 +15,9 @@ from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener
 from mohawk.contract.messages import Message, Purpose, Route, Session
 from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
-from mohawk.errors import MessageError, MohawkError, UnavailableError
+from mohawk.errors import MessageError, MohawkError, PolicyError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.link import Link
-from mohawk.worker.access import check_previous
 from mohawk.worker.runner import Outcome
 from mohawk.worker.station import Station
 from mohawk.worker.tickets import TicketReader
@@ -76,8 +75,11 @@ class Chain:
         return None if self._next is None else describe_session(self._next)
 
     def authorize(self, peer: PeerIdentity) -> None:
-        """Raises PolicyError unless the route names this peer as our predecessor."""
-        check_previous(peer, self._route.previous if self._route else None)
+        """Raises PolicyError unless the route names this peer as our predecessor: no other worker, nor another
+        controller, puts a step into the chain.
+        """
+        if self._route is None or str(peer.name) != self._route.previous:
+            raise PolicyError("steps from a peer that is not this stage's predecessor")
 
     def accept(self, link: Link) -> None:
         """Our predecessor is connected. It replaces an earlier connection, which is dead or about to be."""

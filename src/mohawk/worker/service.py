@@ -23,7 +23,6 @@ from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.transport.listen import Listener, listen
 from mohawk.transport.refusals import RefusalLog
-from mohawk.worker.access import check_purpose
 from mohawk.worker.chain import Chain
 from mohawk.worker.control import ControlSession
 from mohawk.worker.depot import Depot
@@ -88,8 +87,7 @@ class Worker:
         await self._station.close()
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
-        """The role for the purpose; one controller at a time; steps from our predecessor only."""
-        check_purpose(peer, hello.purpose)
+        """One controller at a time; steps from our predecessor only."""
         if hello.purpose is Purpose.CONTROL and self._control is not None and not self._is_takeover(peer, hello):
             raise UnavailableError(
                 "another controller drives this worker", hint="stop it first, or wait until it is gone"

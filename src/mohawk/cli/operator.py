@@ -1,0 +1,145 @@
+"""`mohawk operator`: what operators do to a running controller; some of it takes two of them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mohawk.cli.output import print_json, print_table, write_text
+from mohawk.cli.places import Places
+from mohawk.errors import UsageError
+
+if TYPE_CHECKING:
+    from mohawk.client.operator import OperatorClient
+    from mohawk.contract.messages import Message
+
+app = typer.Typer(
+    help="Revoke at once; lift revocations and change key-release policy with a second operator.", no_args_is_help=True
+)
+
+DEFAULT_CONTROLLER = "controller@127.0.0.1:8004"
+ControllerOption = Annotated[str, typer.Option(help="NAME@HOST:PORT of the controller's operator port.")]
+IdentityOption = Annotated[Path | None, typer.Option(help="Operator identity folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+ChangeArgument = Annotated[str, typer.Argument(help="Id of a change, as `mohawk operator changes` shows it.")]
+
+
+@app.command()
+def revoke(
+    subject: Annotated[str, typer.Argument(help="SPIFFE id, or serial:<hex> of one certificate.")],
+    reason: Annotated[str, typer.Option(help="For the record.")] = "",
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Deny a node from now on: its connections end within seconds. One operator is enough."""
+    from mohawk.contract.operating import Revoke
+
+    _do(open_client(controller, identity), Revoke(subject, reason), as_json=json)
+
+
+@app.command()
+def lift(
+    subject: Annotated[str, typer.Argument(help="What was revoked.")],
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Propose to lift a revocation; another operator approves."""
+    from mohawk.contract.operating import ProposeChange
+    from mohawk.identity.changes import ChangeKind
+
+    order = ProposeChange(ChangeKind.LIFT_REVOCATION, subject)
+    _do(open_client(controller, identity), order, as_json=json)
+
+
+@app.command("changes")
+def list_changes(
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what waits for a second operator."""
+    from mohawk.contract.operating import ChangesListed, ListChanges
+
+    client = open_client(controller, identity)
+    reply = asyncio.run(client.ask(ListChanges(), ChangesListed))
+    rows = [
+        (one.change, one.kind, one.subject, one.proposer, f"{datetime.fromtimestamp(one.expires, UTC):%Y-%m-%d %H:%M}")
+        for one in reply.changes
+    ]
+    columns = ("change", "kind", "subject", "proposed by", "open until (UTC)")
+    if json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table("", columns, rows)
+
+
+@app.command()
+def show(
+    change: ChangeArgument,
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show all of a change. Look before you approve: the id covers every byte of it."""
+    found = asyncio.run(open_client(controller, identity).show_change(change))
+    content = found.content.decode("utf-8", "replace")
+    facts = {"change": found.id, "kind": found.kind.value, "subject": found.subject, "proposer": found.proposer}
+    if json:
+        print_json(facts | {"content": content, "proposed": found.proposed.isoformat()})
+        return
+    print_table("", ("", ""), facts.items())
+    write_text(content and f"\n{content}\n")
+
+
+@app.command()
+def approve(
+    change: ChangeArgument,
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Carry out a change that another operator proposed."""
+    from mohawk.contract.operating import ApproveChange
+
+    _do(open_client(controller, identity), ApproveChange(change), as_json=json)
+
+
+@app.command()
+def withdraw(
+    change: ChangeArgument,
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Drop a proposed change; any operator may."""
+    from mohawk.contract.operating import WithdrawChange
+
+    _do(open_client(controller, identity), WithdrawChange(change), as_json=json)
+
+
+def open_client(controller: str, identity: Path | None) -> OperatorClient:
+    """`controller@10.0.0.5:8004` -> a client of it. Raises UsageError, HostError, PolicyError, IdentityError."""
+    from mohawk.client.operator import OperatorClient
+    from mohawk.host.identity import read_node_identity
+
+    name, _, address = controller.rpartition("@")
+    host, _, port = address.rpartition(":")
+    if not (name and host and port.isascii() and port.isdecimal()):
+        raise UsageError("a controller is given as NAME@HOST:PORT", hint=DEFAULT_CONTROLLER, field="controller")
+    return OperatorClient(read_node_identity(identity or Places.load().operator), host.strip("[]"), int(port), name)
+
+
+def _do(client: OperatorClient, order: Message, *, as_json: bool) -> None:
+    from mohawk.contract.operating import Done
+
+    done = asyncio.run(client.ask(order, Done))
+    if as_json:
+        print_json({"done": done.text})
+    else:
+        typer.echo(done.text)

@@ -1,0 +1,111 @@
+"""What operators and auditors say to a controller on port 8004, beside asking for its status (docs/spec/access.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mohawk.contract.checks import check_field, check_text, require
+from mohawk.ids import check_digest
+
+MAXIMUM_CONTENT = 32 * 1024
+MAXIMUM_CHANGE = 56 * 1024
+"""Bytes of an encoded change: content in base64, and what stands around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Deny a node (SPIFFE id) or a certificate (`serial:<hex>`) from now on; one operator is enough."""
+
+    subject: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        check_text(self.subject, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeChange:
+    """What takes two operators. `kind`: `identity.changes.ChangeKind`."""
+
+    kind: str
+    subject: str
+    content: bytes = b""
+
+    def __post_init__(self) -> None:
+        check_text(self.kind, self.subject)
+        require(len(self.content) <= MAXIMUM_CONTENT, "a change of more than 32 KiB")
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveChange:
+    """By another operator than the one who proposed it. `change`: its id, the SHA-256 over all of it."""
+
+    change: str
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.change)
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawChange:
+    """Any operator may say no."""
+
+    change: str
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.change)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowChange:
+    """All of one change, to look at before approving it."""
+
+    change: str
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.change)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeShown:
+    """`identity.changes.Change`, encoded; its SHA-256 is its id."""
+
+    change: bytes
+
+    def __post_init__(self) -> None:
+        require(len(self.change) <= MAXIMUM_CHANGE, "a change that is too long")
+
+
+@dataclass(frozen=True, slots=True)
+class ListChanges:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChange:
+    """One line of the list. Times in seconds since 1970."""
+
+    change: str
+    kind: str
+    subject: str
+    proposer: str
+    expires: int
+
+    def __post_init__(self) -> None:
+        check_field(check_digest, self.change)
+        check_text(self.kind, self.subject, self.proposer)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesListed:
+    changes: tuple[OpenChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done, and recorded. `text`: in one sentence, what."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        check_text(self.text)

@@ -1,0 +1,106 @@
+"""One of each message of the contract."""
+
+from __future__ import annotations
+
+from mohawk.contract.codec import encode_part
+from mohawk.contract.messages import (
+    ElementType,
+    Failure,
+    Heartbeat,
+    HeartbeatReply,
+    Hello,
+    Hop,
+    HopStatus,
+    KeyGrant,
+    KeyRequest,
+    LoadStage,
+    Message,
+    OfferSlice,
+    Purpose,
+    Route,
+    RouteReady,
+    Session,
+    SliceChunk,
+    SliceOffset,
+    SliceStored,
+    StageReady,
+    StatusReply,
+    StatusRequest,
+    Welcome,
+    WorkerState,
+    WorkerStatus,
+)
+from mohawk.contract.operating import (
+    ApproveChange,
+    ChangeShown,
+    ChangesListed,
+    Done,
+    ListChanges,
+    OpenChange,
+    ProposeChange,
+    Revoke,
+    ShowChange,
+    WithdrawChange,
+)
+from mohawk.contract.steps import Opening, SampledToken, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
+from mohawk.nouns.model import SamplingParameters
+
+DIGEST = "0" * 64
+SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "spiffe://mohawk/worker/a", 90)
+PART = StagePart(
+    segments=(Segment(1, 0, 3, True), Segment(9, 5, 1, True)),
+    token_ids=(1, 2, 3, 4),
+    openings=(Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)), Opening(9, 16)),
+    closed=(4,),
+)
+EXAMPLES: tuple[Message, ...] = (
+    Hello(Purpose.STEP, "mohawk 0.1", b"list"),
+    Welcome("mohawk 0.1", b"list"),
+    Failure("busy", "another controller drives this worker", "wait"),
+    Heartbeat(7),
+    HeartbeatReply(7, WorkerState.READY, 1 << 34),
+    LoadStage(b"{}", "slice_0_3", b"{}", ElementType.BF16, 64, 64, 1),
+    KeyRequest(DIGEST, b"k" * 1216),
+    KeyGrant(b"sealed", b"signature"),
+    StageReady("slice_0_3", 1, 2, 3, 4, 5, 6),
+    Route(3, Hop("worker-2", "127.0.0.1", 8003), "spiffe://mohawk/controller/c", bytes(32), 0, bytes(16)),
+    Route(3, None, "spiffe://mohawk/worker/w", b"p" * 32, 2, b"c" * 16),
+    RouteReady(3, SESSION),
+    RouteReady(3, None),
+    TrustUpdate(b"list", b"roots", True),
+    TrustAccepted(7, 2),
+    RenewalRequest(b"request"),
+    RenewalGrant((b"leaf", b"issuing")),
+    OfferSlice(b"{}", "slice_0_3"),
+    SliceOffset(DIGEST, 1 << 20, False),
+    SliceChunk(DIGEST, 1 << 40),
+    SliceStored(DIGEST),
+    Step(5, 1, (encode_part(PART), b"")),
+    StepResult(5, (SampledToken(1, 400), SampledToken(9, 3)), 31_000),
+    StepFailure(5, "unavailable", "no room"),
+    StatusRequest(),
+    StatusReply(
+        software="mohawk 0.1",
+        model_id="demo",
+        revision=DIGEST,
+        key_provider="key file",
+        compute="BF16",
+        uptime_seconds=9,
+        workers=(WorkerStatus("w", "a:1", WorkerState.READY, "software", "slice_0_1", DIGEST, 1, 2, 3, 4, 5, 6),),
+        hops=(HopStatus("controller", "w", SESSION), HopStatus("w", "x", None)),
+        running_sequences=1,
+        waiting_sequences=2,
+        kv_tokens_used=3,
+        kv_tokens_total=4,
+    ),
+    Revoke("spiffe://mohawk/worker/w", "stolen"),
+    ProposeChange("lift-revocation", "spiffe://mohawk/worker/w", b"content"),
+    ApproveChange(DIGEST),
+    WithdrawChange(DIGEST),
+    ShowChange(DIGEST),
+    ChangeShown(b"{}"),
+    ListChanges(),
+    ChangesListed((OpenChange(DIGEST, "lift-revocation", "w", "spiffe://mohawk/operator/o", 1 << 31),)),
+    Done("it is done"),
+)
