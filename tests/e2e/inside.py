@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -48,12 +48,18 @@ class Site:
     leaf: timedelta = LEAF_LIFETIME
     authority: AuthorityFolder = field(init=False)
     provider: KeyFile = field(init=False)
+    nodes: list[Mohawk] = field(init=False, default_factory=list)
+    """The worker processes of the last `worker_processes`."""
 
     def __post_init__(self) -> None:
         make_private_folder(self.home)
         self.authority = AuthorityFolder(self.home / "pki")
         self.authority.initialise("mesh.example", now())
         self.provider = KeyFile.create(self.home / "model.key")
+
+    @property
+    def processes(self) -> list[int]:
+        return [node.pid for node in self.nodes]
 
     def seal(self, source: Path, slices: int) -> SealedFolder:
         target = self.home / f"{source.name}-{slices}"
@@ -103,11 +109,13 @@ class Site:
             yield tuple(targets)
 
     @contextmanager
-    def worker_processes(self, count: int, *, quiet: bool = True) -> Iterator[tuple[Target, ...]]:
+    def worker_processes(
+        self, count: int, *, quiet: bool = True, ended: Collection[int] = (0,)
+    ) -> Iterator[tuple[Target, ...]]:
         """So many empty workers, each a process; controllers may come one after the other. `quiet`: nothing may be worth
-        a line on their stderr.
+        a line on their stderr. `ended`: the exit codes that they may have.
         """
-        nodes: list[Mohawk] = []
+        nodes = self.nodes = []
         targets = []
         try:
             for name in (f"w{number}" for number in range(1, count + 1)):
@@ -122,7 +130,7 @@ class Site:
                 targets.append(Target("127.0.0.1", port, Role.WORKER, f"w{number}"))
             yield tuple(targets)
             ends = [(node.stop(), node.errors.read_text()) for node in nodes]
-            assert [(code, text if quiet else "") for code, text in ends] == [(0, "")] * count
+            assert [(code in ended, text if quiet else "") for code, text in ends] == [(True, "")] * count
         finally:
             for node in nodes:
                 node.kill()

@@ -13,7 +13,7 @@ import pytest
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hop, Purpose, RouteReady
 from mohawk.controller.service import Controller
-from mohawk.errors import IdentityError, MohawkError, RemoteError
+from mohawk.errors import IdentityError, MohawkError, RemoteError, UnavailableError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
@@ -56,7 +56,7 @@ def test_a_second_controller_waits_until_the_first_is_gone(site: Site, sealed: S
     async def main() -> None:
         async with site.workers(1) as targets:
             first = await start(site, sealed, targets)
-            with pytest.raises(RemoteError, match="another controller drives this worker"):
+            with pytest.raises(UnavailableError, match="another controller drives this worker"):
                 await dial(context(site, Role.CONTROLLER, "second"), targets[0], Purpose.CONTROL)
             assert len(await generate(first, [5, 6], 4)) == 4, "the first is not disturbed"
             await first.stop()
@@ -189,7 +189,7 @@ def test_what_a_load_opened_is_overwritten_when_its_controller_leaves(
             while link is None:  # busy until the load has ended and its memory was overwritten
                 try:
                     link = await dial(context(site, Role.CONTROLLER, "next"), targets[0], Purpose.CONTROL)
-                except RemoteError:
+                except UnavailableError:
                     continue
             assert not any(loads[0].memory.view)
             link.close()

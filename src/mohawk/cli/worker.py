@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ import typer
 
 from mohawk.cli.output import json_text
 from mohawk.cli.places import Places
-from mohawk.errors import UsageError
+from mohawk.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
     from mohawk.crypto.signing import PublisherPins
@@ -47,6 +49,7 @@ def run_worker(
 
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read by OpenMP when torch loads it, which is next
     from mohawk.worker.main import WorkerOptions, run
+    from mohawk.worker.service import Ending
 
     harden_process()
     credentials, pins = _read_identity(identity, identity_fd)
@@ -54,7 +57,26 @@ def run_worker(
     folder = store or Places.load().worker(credentials.name.name)
     keep = partial(_write_down, identity, pins) if identity is not None else _keep_nothing
     options = WorkerOptions(credentials, pins, host, port, folder, quota << 30, threads, identity_fd, keep)
-    run(options, lambda bound: _announce(json, host, bound))
+    ports: list[int] = []
+
+    def announce(bound: int) -> None:
+        ports.append(bound)
+        _announce(json, host, bound)
+
+    ending = run(options, announce)
+    if ending is Ending.REVOKED:
+        raise PolicyError("this worker was revoked", hint="two operators lift a revocation: mohawk operator lift")
+    if ending is Ending.KEY_LOST and identity_fd < 0:
+        _begin_anew(ports[0])
+
+
+def _begin_anew(port: int) -> None:
+    """The same command in the same process with nothing of its memory left: exec replaces the whole address space, and
+    with it every copy of a key that a library made. The last `--port` wins, so whoever dials finds us where we were.
+    A signal that comes meanwhile waits until the new beginning can end in order (`worker.main`).
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    os.execv(sys.executable, [*sys.orig_argv, "--port", str(port)])  # noqa: S606 - our own command line
 
 
 def _read_identity(folder: Path | None, descriptor: int) -> tuple[NodeCredentials, PublisherPins]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,12 +18,16 @@ from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member, StepEvents, ignore
 from mohawk.controller.tasks import gather_or_cancel
 from mohawk.controller.tickets import TicketWriter, new_connection_id, plan_digest
-from mohawk.errors import UsageError, WorkerLostError
+from mohawk.errors import UnavailableError, UsageError, WorkerLostError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
+log = logging.getLogger(__name__)
+
+START_PATIENCE_SECONDS = 20.0
+RETRY_SECONDS = 0.25
 Progress = Callable[[str, int, int], None]
 """Told a worker's name, the bytes of its slice that it holds, and the slice's size."""
 
@@ -68,7 +74,7 @@ class Cluster:
             )
         try:
             for target in targets:
-                self.members.append(await Member.connect(self.context, target, events))
+                self.members.append(await self._connect(target, events))
             await gather_or_cancel(self._load(index, keys, progress) for index in range(len(slices)))
             await self.reroute(events)
         except BaseException:
@@ -107,6 +113,18 @@ class Cluster:
             self._steps.on_closed = ignore
             self._steps.abort()
         await asyncio.gather(*(member.close() for member in self.members))
+
+    async def _connect(self, target: Target, events: StepEvents) -> Member:
+        """A worker that is not there yet may be starting: one whose last controller left begins anew."""
+        deadline = time.monotonic() + START_PATIENCE_SECONDS
+        while True:
+            try:
+                return await Member.connect(self.context, target, events)
+            except UnavailableError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.info("waiting for %s: %s", target.name, error.message)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _load(self, index: int, keys: KeyRelease, progress: Progress) -> None:
         member, part = self.members[index], self.folder.manifest.slices[index]

@@ -53,6 +53,7 @@ class TrustKeeper:
         self._reconnect = reconnect
         self._jitter = random.random()  # noqa: S311 - spreads load, protects nothing
         self._issuing = authority.issuing_mark()
+        self._signed_under: tuple[tuple[int, int], int] | None = None
         self._wants_reconnection = False
         self._connected = datetime.now(UTC)
         self._task: asyncio.Task[None] | None = None
@@ -71,11 +72,14 @@ class TrustKeeper:
 
     def refresh(self, now: datetime) -> None:
         """Issue, learn and pass on what is due at `now`. Raises MohawkError."""
-        roots, deny_list = self._next_roots(now), self._next_list(now)  # a list may be signed under a new root
+        roots = self._next_roots(now)
+        deny_list = self._next_list(now)  # may be signed under a new root
         is_rotated = self._renew_ourselves(now)
         changed = TrustUpdate(deny_list, roots, is_rotated)
         if changed != TrustUpdate():
-            self._tell(changed)
+            self._tell(changed)  # first: whom the list names hears why it is cut, and ends itself
+        if deny_list:
+            self._context.standing.learn_deny_list(deny_list, now)
 
     def renew(self, peer: PeerIdentity, request: RenewalRequest) -> RenewalGrant | None:
         """A fresh leaf for `peer`'s new key. None when it is refused: revoked, or no request of ours."""
@@ -94,11 +98,12 @@ class TrustKeeper:
         """A new list when one is due; empty when not."""
         standing = self._context.standing
         denials = self._revocations.denials()
-        current = standing.deny_list
-        if current is not None and current.denials == denials and now - current.issued < ISSUE_EVERY:
+        current, signed_under = standing.deny_list, (self._authority.issuing_mark(), standing.roots.number)
+        is_fresh = current is not None and now - current.issued < ISSUE_EVERY
+        if current is not None and is_fresh and current.denials == denials and signed_under == self._signed_under:
             return b""
         envelope = self._revocations.issue(now)
-        standing.learn_deny_list(envelope, now)
+        self._signed_under = signed_under  # a list under a root that is being retired would not outlive a restart
         known = {denial.subject for denial in current.denials} if current is not None else set()
         for denial in denials:
             if denial.subject not in known:

@@ -5,6 +5,7 @@ Without it a restart would forget the highest numbers, and an old list could be 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -22,8 +23,8 @@ _HINT = "if the node was joined anew, remove its trust.json"
 def keep_standing(standing: Standing, path: Path, now: datetime) -> None:
     """Learn what was known at the last run, and write down whatever is learnt from now on.
 
-    Raises HostError: what was kept cannot be read, or is not of this domain: forgetting it silently would be a
-    rollback.
+    A list that no longer verifies (its signer expired, its root was retired) leaves its number: nobody is trusted until
+    a newer one comes. Raises HostError when what was kept cannot be read: forgetting it silently would be a rollback.
     """
     if path.exists():
         _restore(standing, path, now)
@@ -32,15 +33,18 @@ def keep_standing(standing: Standing, path: Path, now: datetime) -> None:
 
 def _restore(standing: Standing, path: Path, now: datetime) -> None:
     try:
-        fields = canonical.decode(read_file(path, _LIMIT), _LIMIT, ("deny_list", "roots"))
+        fields = canonical.decode(read_file(path, _LIMIT), _LIMIT, ("deny_list", "number", "roots"))
         roots, deny_list = fields.blob("roots", MAXIMUM_SET), fields.blob("deny_list", MAXIMUM_LIST)
+        standing.deny_list_number = fields.whole("number", 0, 2**63 - 1)
         if roots and standing.roots.number == 0:
             standing.learn_roots(roots, now)
-        if deny_list:
-            standing.learn_deny_list(deny_list, now)
     except (ArtifactError, IdentityError) as error:
         raise HostError(f"what this node knew of revocations cannot be read: {error.message}", hint=_HINT) from None
+    if deny_list:
+        with suppress(IdentityError):
+            standing.learn_deny_list(deny_list, now)
 
 
 def _write(standing: Standing, path: Path) -> None:
-    write_file(path, canonical.encode({"deny_list": standing.deny_envelope, "roots": standing.roots_envelope}))
+    number, roots = standing.deny_list_number, standing.roots_envelope
+    write_file(path, canonical.encode({"deny_list": standing.deny_envelope, "number": number, "roots": roots}))

@@ -67,16 +67,16 @@ class DenyList:
     def expires(self) -> datetime:
         return self.issued + LIFETIME
 
+    def names(self, name: str, serial: int) -> bool:
+        """Whether it denies this node (SPIFFE id), or the certificate of this serial."""
+        subjects = {name, f"{_SERIAL}{serial:x}"}
+        return any(denial.subject in subjects for denial in self.denials)
+
     def refuse(self, peer: PeerIdentity) -> None:
         """Raises IdentityRefusedError(REVOKED) when the list names this peer, or its certificate."""
-        self.refuse_name(str(peer.name))
-        self.refuse_name(f"{_SERIAL}{peer.serial:x}")
-
-    def refuse_name(self, subject: str) -> None:
-        """Raises IdentityRefusedError(REVOKED) when the list holds exactly this subject."""
-        if any(denial.subject == subject for denial in self.denials):
+        if self.names(str(peer.name), peer.serial):
             raise IdentityRefusedError(
-                Reason.REVOKED, "a node that was revoked", hint="two operators can lift a revocation; see docs"
+                Reason.REVOKED, "a node that was revoked", hint="two operators lift it: mohawk operator lift"
             )
 
     def check_fresh(self, now: datetime) -> None:

@@ -26,30 +26,24 @@ Watcher = Callable[[], None]
 class Standing:
     """`roots`: as the node was given them. It starts without a deny-list, hence trusting nobody."""
 
-    __slots__ = ("_watchers", "deny_envelope", "deny_list", "domain", "roots", "roots_envelope")
+    __slots__ = ("_watchers", "deny_envelope", "deny_list", "deny_list_number", "domain", "roots", "roots_envelope")
 
     def __init__(self, roots: RootSet, domain: str) -> None:
         self.roots = roots
         self.domain = domain
         self.deny_list: DenyList | None = None
+        self.deny_list_number = 0
+        """The highest ever seen: nothing below it is learnt, whether or not that list is still known."""
         self.deny_envelope = b""
         """The newest list as it was signed: what we pass on in greetings."""
         self.roots_envelope = b""
         self._watchers: set[Watcher] = set()
 
-    @property
-    def deny_list_number(self) -> int:
-        return self.deny_list.number if self.deny_list is not None else 0
-
     def learn_deny_list(self, envelope: bytes, now: datetime) -> None:
         """Go by this list from now on; one that we have already is skipped. Raises IdentityError."""
         if envelope == self.deny_envelope:
             return
-        self.deny_list = accept_deny_list(
-            envelope, roots=self.roots.roots, domain=self.domain, highest=self.deny_list_number, now=now
-        )
-        self.deny_envelope = envelope
-        self._tell()
+        self._go_by(self._accept(envelope, self.deny_list_number, now), envelope)
 
     def hear(self, envelope: bytes, now: datetime) -> None:
         """A list from a greeting: gone by when it is newer than ours, skipped when it is older (its sender was alone).
@@ -58,10 +52,9 @@ class Standing:
         """
         if not envelope or envelope == self.deny_envelope:
             return
-        found = accept_deny_list(envelope, roots=self.roots.roots, domain=self.domain, highest=0, now=now)
+        found = self._accept(envelope, 0, now)
         if found.number > self.deny_list_number:
-            self.deny_list, self.deny_envelope = found, envelope
-            self._tell()
+            self._go_by(found, envelope)
 
     def learn_roots(self, envelope: bytes, now: datetime) -> bool:
         """Pin this set from now on; True when it was news. Raises IdentityError."""
@@ -88,6 +81,13 @@ class Standing:
         """`watcher` is called after each change; what is returned ends that."""
         self._watchers.add(watcher)
         return lambda: self._watchers.discard(watcher)
+
+    def _accept(self, envelope: bytes, highest: int, now: datetime) -> DenyList:
+        return accept_deny_list(envelope, roots=self.roots.roots, domain=self.domain, highest=highest, now=now)
+
+    def _go_by(self, deny_list: DenyList, envelope: bytes) -> None:
+        self.deny_list, self.deny_list_number, self.deny_envelope = deny_list, deny_list.number, envelope
+        self._tell()
 
     def _tell(self) -> None:
         for watcher in tuple(self._watchers):

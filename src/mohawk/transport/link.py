@@ -349,11 +349,13 @@ class Link(asyncio.BufferedProtocol):
             self._deadline = None
 
     def _recheck(self) -> None:
-        """A newer deny-list arrived: a peer that it names is cut now."""
+        """A newer deny-list arrived: a peer that it names is not heard from now on. What was sent to it before, the
+        list itself perhaps, may still arrive.
+        """
         try:
             self._tls.standing.refuse(self.peer)
         except IdentityError as error:
-            self.abort(error)
+            self.fail(error)
 
     def _check_idle(self, seconds: float, activity: int) -> None:
         if activity == self._activity:
@@ -376,9 +378,12 @@ class Link(asyncio.BufferedProtocol):
 _KINDS: dict[type, FrameKind] = {Step: FrameKind.STEP, SliceChunk: FrameKind.CHUNK}
 
 
-def failure_error(failure: Failure) -> RemoteError:
-    """A peer's Failure as an error of ours. Its text is printable and short by contract, and named as the peer's."""
-    return RemoteError(f"the peer refused: {failure.message}", hint=failure.hint)
+def failure_error(failure: Failure) -> MohawkError:
+    """A peer's Failure as an error of ours: unavailable where trying again may help. Its text is printable and short by
+    contract, and named as the peer's.
+    """
+    kind = UnavailableError if failure.code == UnavailableError.code else RemoteError
+    return kind(f"the peer refused: {failure.message}", hint=failure.hint)
 
 
 def _not_accepted() -> HandshakeError:

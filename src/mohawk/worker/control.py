@@ -44,6 +44,8 @@ class ControlSession:
         self._chain = chain
         self._depot = depot
         self._pending: tuple[Assignment, KeyExchange] | None = None
+        self.had_key = False
+        """A data key was opened in this process: it must not outlive the session."""
         self._work: asyncio.Task[None] | None = None
 
     def on_message(self, _link: Link, message: object, _body: bytearray) -> None:
@@ -89,6 +91,7 @@ class ControlSession:
             raise MessageError("a key that was not asked for")
         (assignment, exchange), self._pending = self._pending, None
         data_key = exchange.open(grant, self._link.peer.spki)
+        self.had_key = True
         ready = await self._station.load(assignment, data_key)
         self._link.send(ready)
 

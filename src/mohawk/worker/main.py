@@ -15,7 +15,9 @@ from mohawk.crypto.signing import PublisherPins
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.model.tensors import configure_threads
-from mohawk.worker.service import Worker, WorkerSettings
+from mohawk.worker.service import Ending, Worker, WorkerSettings
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,18 @@ class WorkerOptions:
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
-def run(options: WorkerOptions, announce: Callable[[int], None]) -> None:
-    """Serve until SIGINT, SIGTERM or the end of the lifeline. `announce` is told the port. Raises MohawkError."""
-    uvloop.run(_serve(options, announce))
+def run(options: WorkerOptions, announce: Callable[[int], None]) -> Ending | None:
+    """Serve until SIGINT, SIGTERM or the end of the lifeline: None; or until the worker itself must end: why.
+
+    `announce` is told the port. Raises MohawkError.
+    """
+    ending: Ending | None = uvloop.run(_serve(options, announce))
+    return ending
 
 
-async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> None:
+async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> Ending | None:
+    end = _End()
+    end.hear_signals(options.lifeline)
     configure_threads(options.threads or len(os.sched_getaffinity(0)))
     store = SliceStore(options.store, options.quota)
     settings = WorkerSettings(
@@ -50,21 +58,46 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> Non
         options.port,
         trust_file=options.store / "trust.json",
         keep=options.keep,
+        end=end.come,
     )
     worker = Worker(settings, store)
     try:
         announce(await worker.open())
-        await _wait_for_end(options.lifeline)
+        await end.event.wait()
     finally:
         await worker.close()
         store.close()
+    return None if end.is_asked_for else end.reason
 
 
-async def _wait_for_end(lifeline: int) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    if lifeline >= 0:
-        loop.add_reader(lifeline, ended.set)  # nothing more is ever written to it: readable means closed
-    await ended.wait()
+class _End:
+    """What ends this process. Who asks for it from outside is heard until the very end: a worker that is about to begin
+    anew then does not.
+    """
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.reason: Ending | None = None
+        self.is_asked_for = False
+
+    def hear_signals(self, lifeline: int) -> None:
+        loop = asyncio.get_running_loop()
+        for number in ENDING_SIGNALS:
+            loop.add_signal_handler(number, self._ask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # one that began anew held them back until here
+        if lifeline >= 0:
+            loop.add_reader(lifeline, self._lose_lifeline, lifeline)
+
+    def come(self, reason: Ending) -> None:
+        """The first reason is the one that counts."""
+        self.reason = self.reason or reason
+        self.event.set()
+
+    def _lose_lifeline(self, lifeline: int) -> None:
+        """Nothing more is ever written to it: readable means that its other end is closed."""
+        asyncio.get_running_loop().remove_reader(lifeline)
+        self._ask()
+
+    def _ask(self) -> None:
+        self.is_asked_for = True
+        self.event.set()

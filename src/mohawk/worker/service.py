@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from functools import partial
 from pathlib import Path
 
@@ -38,10 +39,20 @@ ever.
 """
 
 
+class Ending(Enum):
+    """Why a worker's process must end."""
+
+    KEY_LOST = "key lost"
+    """Whoever gave it a data key is gone. What libraries copied of the key ends with the process only."""
+    REVOKED = "revoked"
+    """The deny-list names this worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """What a worker is started with. `publisher`: whose manifests it believes. `trust_file`: where the newest deny-list
-    and roots are remembered. `keep`: is given renewed credentials, to write them down.
+    and roots are remembered. `keep`: is given renewed credentials, to write them down. `end`: is told, once or more
+    often, that the process must end.
     """
 
     credentials: NodeCredentials
@@ -50,6 +61,7 @@ class WorkerSettings:
     port: int
     trust_file: Path | None = None
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
+    end: Callable[[Ending], None] = lambda _ending: None
 
 
 class Worker:
@@ -72,6 +84,8 @@ class Worker:
         """Listen; the port in use. Raises HostError."""
         if self._settings.trust_file is not None:
             keep_standing(self._context.standing, self._settings.trust_file, datetime.now(UTC))
+        self._context.standing.watch(self._check_ourselves)
+        self._check_ourselves()
         self._trust.start()
         self._listener = await listen(self._context, self._settings.host, self._settings.port, self)
         return self._listener.port
@@ -137,6 +151,14 @@ class Worker:
             await session.end()
         finally:
             self._control = None
+            if session.had_key:
+                self._settings.end(Ending.KEY_LOST)
+
+    def _check_ourselves(self) -> None:
+        """A worker that was revoked has no reason to run, and none to keep what it opened."""
+        deny_list, leaf = self._context.standing.deny_list, self._context.credentials.chain[0]
+        if deny_list is not None and deny_list.names(str(self._context.credentials.name), leaf.serial):
+            self._settings.end(Ending.REVOKED)
 
     async def _dial_next(self, route: Route) -> Link:
         assert route.next is not None  # the caller looked
