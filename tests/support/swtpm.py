@@ -78,10 +78,14 @@ class Swtpm:
         command = ["swtpm", "socket", "--tpm2", *state, *sockets]
         self.process = subprocess.Popen(command, stdout=quiet, stderr=quiet)
         deadline = time.monotonic() + _PATIENCE
-        while not self.path.exists():
+        while not self._answers():
             assert self.process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.path)) == 0
 
     def stop(self) -> None:
         """Power off, as a pulled plug does: no TPM2_Shutdown."""
