@@ -90,6 +90,15 @@ class Fields:
             raise ArtifactError(f"field {key} is not a list of at most {most}")
         return tuple(Fields(item, keys) for item in value)
 
+    def texts(self, key: str, most: int, longest: int = 64) -> tuple[str, ...]:
+        """A list of at most `most` strings, each of at most `longest` characters."""
+        value = self._values[key]
+        if not isinstance(value, list) or len(value) > most:
+            raise ArtifactError(f"field {key} is not a list of at most {most}")
+        if not all(isinstance(one, str) and len(one) <= longest for one in value):
+            raise ArtifactError(f"field {key} holds something that is not a text of at most {longest} characters")
+        return tuple(value)
+
     def nested(self, key: str, keys: tuple[str, ...]) -> Fields:
         return Fields(self._values[key], keys)
 
