@@ -76,7 +76,9 @@ def _begin_anew(port: int) -> None:
     A signal that comes meanwhile waits until the new beginning can end in order (`worker.main`).
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    os.execv(sys.executable, [*sys.orig_argv, "--port", str(port)])  # noqa: S606 - our own command line
+    there = ["--port", str(port)]
+    command = sys.orig_argv if sys.orig_argv[-2:] == there else [*sys.orig_argv, *there]
+    os.execv(sys.executable, command)  # noqa: S606 - our own command line
 
 
 def _read_identity(folder: Path | None, descriptor: int) -> tuple[NodeCredentials, PublisherPins]:

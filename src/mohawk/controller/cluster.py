@@ -26,7 +26,7 @@ from mohawk.transport.link import Link
 
 log = logging.getLogger(__name__)
 
-START_PATIENCE_SECONDS = 20.0
+START_PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.25
 Progress = Callable[[str, int, int], None]
 """Told a worker's name, the bytes of its slice that it holds, and the slice's size."""

@@ -42,12 +42,12 @@ def run(options: WorkerOptions, announce: Callable[[int], None]) -> Ending | Non
 
     `announce` is told the port. Raises MohawkError.
     """
-    ending: Ending | None = uvloop.run(_serve(options, announce))
-    return ending
-
-
-async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> Ending | None:
     end = _End()
+    uvloop.run(_serve(options, announce, end))
+    return None if end.is_asked_for else end.reason  # asked only now: closing the loop takes time, too
+
+
+async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _End) -> None:
     end.hear_signals(options.lifeline)
     configure_threads(options.threads or len(os.sched_getaffinity(0)))
     store = SliceStore(options.store, options.quota)
@@ -67,7 +67,6 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None]) -> End
     finally:
         await worker.close()
         store.close()
-    return None if end.is_asked_for else end.reason
 
 
 class _End:
