@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mohawk.channel.nonces import NonceGuard, NonceUse
+from mohawk.channel.nonces import MAXIMUM_NONCE, NonceGuard, NonceUse
 from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError, HostError
 from mohawk.host.files import open_regular, read_file, translate_errors, write_at, write_file
@@ -29,8 +29,13 @@ def open_nonce_guard(path: Path, capacity: int, now: datetime) -> NonceGuard:
 
 def _append(path: Path, use: NonceUse) -> None:
     with open_regular(path, os.O_WRONLY) as descriptor, translate_errors("writing down a used nonce"):
-        write_at(descriptor, _encode(use), os.fstat(descriptor).st_size)
-        os.fsync(descriptor)
+        size = os.fstat(descriptor).st_size
+        try:
+            write_at(descriptor, _encode(use), size)
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)  # half a line in the middle of the file would stop the next start (P10)
+            raise
 
 
 def _encode(use: NonceUse) -> bytes:
@@ -53,4 +58,4 @@ def _read(path: Path) -> list[NonceUse]:
 def _parse(line: bytes) -> NonceUse:
     fields = canonical.decode(line, _MAXIMUM_LINE, ("nonce", "principal", "until"))
     until = datetime.fromtimestamp(fields.whole("until", 0, _LAST), UTC)
-    return NonceUse(fields.text("principal", 512), fields.blob("nonce", 64), until)
+    return NonceUse(fields.text("principal", 512), fields.blob("nonce", MAXIMUM_NONCE), until)
