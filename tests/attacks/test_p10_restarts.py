@@ -3,8 +3,9 @@
 Expected: refused. What was answered is on the disk before the answer; a memory that cannot be read stops the start.
 Defence: host/nonce_file.py:open_nonce_guard (reads what was used) and channel/nonces.py:NonceGuard.use (`keep` before
 anything else); removed, a crash is all that a replay needs.
-Defence: host/nonce_file.py:_append (takes a half-written line back) and channel/nonces.py:NonceGuard.use (the nonce's
+Defence: host/nonce_file.py:_Memory._append (takes a half-written line back) and channel/nonces.py:NonceGuard.use (the nonce's
 length); removed, one full disk, or one client with a long nonce, damages the memory for good, and no start succeeds.
+Defence: host/nonce_file.py:_Memory.keep (writes the file anew); removed, it outgrows what a start reads.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 
 from mohawk.channel.nonces import NonceRefusedError, NonceRepeatedError
 from mohawk.errors import HostError
+from mohawk.host import nonce_file
 from mohawk.host.nonce_file import open_nonce_guard
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -72,6 +74,22 @@ def test_a_full_disk_means_refused_and_harms_nothing_else(tmp_path: Path) -> Non
         with pytest.raises(NonceRepeatedError):
             repeat(path, nonce)
     repeat(path, b"during")  # it was refused, hence not used
+
+
+def test_a_year_of_honest_use_leaves_a_memory_that_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each use adds a line: the file must not outgrow what a start reads."""
+    monkeypatch.setattr(nonce_file, "_SLACK", 2000)
+    path, step = tmp_path / "nonces", WINDOW / 10
+    guard, largest = open_nonce_guard(path, 100, NOW), 0
+    for number in range(500):
+        now = NOW + number * step
+        guard.use("w1", number.to_bytes(2, "big"), now, now, WINDOW)
+        largest = max(largest, path.stat().st_size)
+    assert largest < 8000
+    again = open_nonce_guard(path, 100, now)
+    for recent in range(500 - 10, 500):
+        with pytest.raises(NonceRepeatedError):
+            again.use("w1", recent.to_bytes(2, "big"), NOW + recent * step, now, WINDOW)
 
 
 @pytest.mark.parametrize("length", [0, 65, 1 << 20])

@@ -85,6 +85,10 @@ class NonceGuard:
     def __len__(self) -> int:
         return len(self._seen)
 
+    def uses(self) -> list[NonceUse]:
+        """What is remembered, in no order."""
+        return [NonceUse(principal, nonce, until) for until, principal, nonce in self._until]
+
     def use(self, principal: str, nonce: bytes, created: datetime, now: datetime, window: timedelta) -> None:
         """Use `nonce`, made at `created` by `principal`, who was authenticated. Raises NonceRefusedError, or one of its
         kin, and HostError; then it must not be acted on.
