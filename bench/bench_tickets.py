@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import time
@@ -130,7 +131,8 @@ def main() -> None:
     cost = {f"sequences_{count}": measure_cost(count, 3 * arguments.rounds) for count in (1, 16)}
     decode = asyncio.run(measure_decode(arguments.model, arguments.workers, arguments.rounds, arguments.tokens))
     microseconds = cost | {"limit": LIMIT_MICROSECONDS}
-    write_result("tickets", describe_machine() | {"microseconds": microseconds, "decode": decode})
+    machine = describe_machine() | {"load_average": round(os.getloadavg()[0], 2)}
+    write_result("tickets", machine | {"microseconds": microseconds, "decode": decode})
 
 
 if __name__ == "__main__":
