@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ STEP_SECONDS = 2.0
 """For a step that never comes back; all others have the engine's 30."""
 
 Sent = tuple[Step, bytes]
+Lie = Callable[[Step, bytes], list[Sent]]
+
+
+def nothing(_step: Step, _body: bytes) -> list[Sent]:
+    return []
 
 
 @dataclass
@@ -56,9 +62,9 @@ class Thief:
     """
 
     chain: Chain
-    before: Callable[[Step, bytes], list[Sent]] = lambda _step, _body: []
-    after: Callable[[Step, bytes], list[Sent]] = lambda _step, _body: []
-    substitute: Callable[[Step, bytes], list[Sent]] = lambda step, body: [(step, body)]
+    before: Lie = nothing
+    after: Lie = nothing
+    substitute: Lie = lambda step, body: [(step, body)]
     own: list[bytes] = field(default_factory=list)
     """The tickets that were for this stage."""
     seen: list[Sent] = field(default_factory=list)
@@ -100,8 +106,16 @@ class Scene:
     async def answer(self) -> list[int]:
         return await generate(self.controller, PROMPT, TOKENS)
 
-    async def lose(self, patch: pytest.MonkeyPatch) -> None:
-        """An answer of which one step does not come back."""
+    async def lose(self, substitute: Lie, patch: pytest.MonkeyPatch) -> None:
+        """An answer whose first step does not come back: the thief sends something else in its place, once."""
+
+        def once(step: Step, body: bytes) -> list[Sent]:
+            if not body:  # a step that only closes the sequence of the answer before
+                return [(step, body)]
+            self.thief.substitute = honest
+            return substitute(step, body)
+
+        honest, self.thief.substitute = self.thief.substitute, once
         with patch.context() as patched:
             patched.setattr(engine, "STEP_SECONDS", STEP_SECONDS)
             with pytest.raises(UnavailableError, match="in time"):
@@ -167,77 +181,72 @@ def forge_and_move(step: Step, body: bytes) -> list[Sent]:
     ]
 
 
-def test_nothing_of_a_compromised_stage_is_computed_and_all_of_it_counted(
-    source: Path, expected: list[int], tmp_path: Path
-) -> None:
-    async def main() -> None:
-        async with scene(tmp_path / "home", source) as chain:
-            thief = chain.thief
-            assert await chain.answer() == expected, "before"
-            await chain.refused(0)
-
-            def replay_and_redirect(step: Step, body: bytes) -> list[Sent]:
-                """After it was used: again, an older one, the thief's own, and the one of the stage after next."""
-                used = [(step, body), thief.seen[0], thief.seen[-1]]
-                return [*used, *((replace(step, parts=parts), body) for parts in ((thief.own[-1],), step.parts[1:]))]
-
-            thief.before, thief.after = forge_and_move, replay_and_redirect
-            assert await asyncio.gather(chain.answer(), chain.answer()) == [expected] * 2, "during"
-            thief.before = thief.after = lambda _step, _body: []
-            assert thief.lies >= 13 * TOKENS
-            await chain.refused(thief.lies)
-            assert await chain.answer() == expected, "after"
-
-            old = thief.seen[-1]
-            await chain.controller.reconnect()
-            for _ in range(2):
-                thief.send(*old)  # of a route that is over
-            await chain.refused(thief.lies + 2)
-            with pytest.raises(RemoteError, match="predecessor"):
-                await dial(chain.site.context(Role.WORKER, "thief"), chain.third, Purpose.STEP)
-            thief.take_over()
-            assert await chain.answer() == expected, "on the new route"
-            await chain.refused(thief.lies + 2)
-
-    run(main, seconds=120)
+def replay_and_redirect(thief: Thief, step: Step, body: bytes) -> list[Sent]:
+    """After it was used: again, older ones, the thief's own, and the one of the stage after next."""
+    others = ((thief.own[-1],), step.parts[1:])
+    return [(step, body), thief.seen[0], thief.seen[-1], *((replace(step, parts=parts), body) for parts in others)]
 
 
-def test_what_it_withholds_or_puts_before_others_costs_that_step_alone(
+async def lie_beside_honest_steps(chain: Scene, expected: list[int]) -> None:
+    """Thirteen lies with each step of two answers that run at once."""
+    thief = chain.thief
+    thief.before, thief.after = forge_and_move, partial(replay_and_redirect, thief)
+    assert await asyncio.gather(chain.answer(), chain.answer()) == [expected] * 2
+    thief.before = thief.after = nothing
+    assert thief.lies >= 13 * TOKENS
+    await chain.refused(thief.lies)
+
+
+async def lie_in_place_of_honest_steps(chain: Scene, expected: list[int], patch: pytest.MonkeyPatch) -> None:
+    """One step is held back until a later one was sent: reordered. Of another, the ticket for the stage after next is
+    an old one.
+    """
+    thief, held = chain.thief, list[Sent]()
+
+    def hold(step: Step, body: bytes) -> list[Sent]:
+        held.append((step, body))
+        return []
+
+    def poison(step: Step, body: bytes) -> list[Sent]:
+        return [(replace(step, parts=(step.parts[0], thief.seen[0][0].parts[1])), body)]
+
+    def release(_step: Step, _body: bytes) -> list[Sent]:
+        thief.after = nothing
+        return held
+
+    await chain.lose(hold, patch)
+    thief.after = release
+    assert await chain.answer() == expected
+    await chain.refused(thief.lies)
+    await chain.lose(poison, patch)
+
+
+async def lie_on_another_route(chain: Scene) -> None:
+    """Steps of a route that is over, and a connection around the next stage."""
+    old = chain.thief.seen[-1]
+    await chain.controller.reconnect()
+    chain.thief.take_over()
+    for _ in range(2):
+        chain.thief.send(*old)
+    chain.thief.lies += 2
+    with pytest.raises(RemoteError, match="predecessor"):
+        await dial(chain.site.context(Role.WORKER, "thief"), chain.third, Purpose.STEP)
+
+
+def test_a_compromised_stage_is_refused_and_counted_and_answers_stay_what_they_are(
     source: Path, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
         async with scene(tmp_path / "home", source) as chain:
-            thief, held = chain.thief, list[Sent]()
-            assert await chain.answer() == expected, "before"
-
-            def hold(step: Step, body: bytes) -> list[Sent]:
-                if not body:  # it only closes the last answer's sequence
-                    return [(step, body)]
-                held.append((step, body))
-                thief.substitute = honest
-                return []
-
-            def release(_step: Step, _body: bytes) -> list[Sent]:
-                thief.after = nothing
-                return [held[0]]
-
-            def poison(step: Step, body: bytes) -> list[Sent]:
-                """The next stage's ticket is right; behind it goes an old one, for the stage after it."""
-                if not body:
-                    return [(step, body)]
-                thief.substitute = honest
-                return [(replace(step, parts=(step.parts[0], thief.seen[0][0].parts[1])), body)]
-
-            honest, nothing = thief.substitute, thief.after
-            thief.substitute = hold
-            await chain.lose(monkeypatch)
-            thief.after = release  # after the next step: reordered
             assert await chain.answer() == expected
-            await chain.refused(1)
+            await chain.refused(0)
+            await lie_beside_honest_steps(chain, expected)
+            assert await chain.answer() == expected
+            await lie_in_place_of_honest_steps(chain, expected, monkeypatch)
+            assert await chain.answer() == expected
+            await chain.refused(chain.thief.lies, third=1)
+            await lie_on_another_route(chain)
+            assert await chain.answer() == expected
+            await chain.refused(chain.thief.lies, third=1)
 
-            thief.substitute = poison
-            await chain.lose(monkeypatch)
-            assert await chain.answer() == expected, "after"
-            await chain.refused(1, 1)
-
-    run(main, seconds=120)
+    run(main, seconds=240)
