@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 ROUNDS ?= 10
 
-.PHONY: demo test fuzz check bench lock contract clean
+.PHONY: demo test fuzz mutate check bench lock contract clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/mohawk demo
@@ -15,6 +15,9 @@ test: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	for round in $$(seq $(ROUNDS)); do MOHAWK_FUZZ=1 $(BIN)/python -m pytest tests/properties -n auto || exit 1; done
+
+mutate: $(VENV)/.dev
+	$(BIN)/python scripts/mutate.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench.bench_round_trip", "bench.bench_sealing", "bench.bench_decode")
+BENCHES = ("bench.bench_round_trip", "bench.bench_sealing", "bench.bench_decode", "bench.bench_tickets")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 Expected: rejected; the system's roots are never loaded.
 Defence: channel/profile.py:trust_roots (nothing else is trusted) and identity/certificates.py:_check_root (pins);
-removed, a node of any authority in the system's store is read as ours (the pins alone still refuse).
+removed, a node of any authority in the system's store is read as ours (each alone still refuses).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from OpenSSL import crypto
 
 from mohawk.identity.names import IdentityRefusedError, Reason
 from tests.support.tls import Forgery, Mesh, Outcome, duel, our_server, raw_context, raw_peer
@@ -37,3 +38,14 @@ def test_a_system_store_authority_is_refused(tmp_path: Path, monkeypatch: pytest
     forgery = Forgery()
     chain = (*forgery.by(foreign.issuing), foreign.root.certificate.native)
     assert_untrusted(duel(our_server(Mesh().worker), raw_peer(raw_context(chain=chain, key=forgery.key))))
+
+
+def test_the_pins_refuse_what_openssl_would_trust() -> None:
+    """The foreign root got into OpenSSL's store, by whatever mistake of ours."""
+    foreign, ours = Mesh(), Mesh().worker
+    store = ours.server.get_cert_store()
+    assert store is not None
+    store.add_cert(crypto.X509.from_cryptography(foreign.root.certificate.native))
+    forgery = Forgery()
+    attacker = raw_context(chain=forgery.by(foreign.issuing), key=forgery.key)
+    assert_untrusted(duel(our_server(ours), raw_peer(attacker)))

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from mohawk.api.server import Door
 from tests.api.serving import RawClient, raw_client, request_bytes, serving
-from tests.api.toy import ToyEngine
+from tests.api.toy import ToyEngine, application
 
 BODY = {"model": "toy", "messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
 SPOOFS = (
@@ -51,6 +52,25 @@ def test_headers_give_no_rights_and_take_none(key: bool, status: int) -> None:
             return await ask(client, key=key)
 
     assert asyncio.run(main()) == status
+
+
+def test_the_application_is_told_who_the_socket_says_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it will once decide by a client's address, no header writes that address."""
+    told: list[tuple[object, object]] = []
+    inner = application(ToyEngine())
+
+    async def remember(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append((scope["client"][0], scope["scheme"]))
+        await inner(scope, receive, send)
+
+    monkeypatch.setattr("tests.api.serving.application", lambda _engine: remember)
+
+    async def main() -> None:
+        async with serving(ToyEngine()) as server, raw_client(server.port) as client:
+            assert await ask(client, key=True) == 200
+
+    asyncio.run(main())
+    assert told == [("127.0.0.1", "https")]
 
 
 def test_the_limit_per_source_counts_sockets_and_not_headers() -> None:

@@ -1,10 +1,11 @@
 """The contract: every message survives the wire, and nothing outside the closed set is accepted."""
 
 import typing
+from dataclasses import fields
 
 import pytest
 
-from mohawk.contract import mohawk_pb2
+from mohawk.contract import codec, mohawk_pb2
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener, admit_hello, admit_part, admit_welcome
 from mohawk.contract.codec import decode, decode_part, encode, encode_part
 from mohawk.contract.messages import (
@@ -32,6 +33,12 @@ def test_the_examples_cover_the_closed_set() -> None:
 
 def test_a_part_survives_the_wire() -> None:
     assert decode_part(encode_part(PART)) == PART
+
+
+def test_a_part_is_encoded_by_hand_as_the_table_would() -> None:
+    assert encode_part(PART) == codec._PART.put(PART).SerializeToString()
+    empty = [field.name for field in fields(PART) if not getattr(PART, field.name)]
+    assert empty == [], "a field that the example does not set could be forgotten"
 
 
 def test_a_step_names_no_sequence_twice() -> None:

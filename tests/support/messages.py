@@ -49,10 +49,11 @@ from mohawk.nouns.model import SamplingParameters
 DIGEST = "0" * 64
 SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "spiffe://mohawk/worker/a", 90)
 PART = StagePart(
-    segments=(Segment(1, 0, 3, True), Segment(9, 5, 1, True)),
+    segments=(Segment(1, 0, 3, False), Segment(9, 5, 1, True)),
     token_ids=(1, 2, 3, 4),
     openings=(Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)), Opening(9, 16)),
     closed=(4,),
+    number=6,
 )
 EXAMPLES: tuple[Message, ...] = (
     Hello(Purpose.STEP, "mohawk 0.1", b"list"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mohawk.audit.events import AuditEvent
-from mohawk.channel.record import Expectation, Transcript
+from mohawk.channel.record import Direction, Expectation, Opener, Sealer, Transcript
+from mohawk.channel.replay import InOrder, Replay
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import Route
@@ -41,6 +42,25 @@ EXPECTATION = Expectation(PLAN, 1, 2, WIDTH, 1, 2 * WIDTH * 4).encode()
 def export(context: bytes) -> bytes:
     """A connection's exporter: another context, another secret."""
     return hashlib.sha384(b"the secret of one connection" + context).digest()
+
+
+def make_sealer(transcript: Transcript = TRANSCRIPT, epoch: int = 1, **options: Direction) -> Sealer:
+    return Sealer(export, transcript, epoch, **options)
+
+
+def make_opener(
+    replay: Replay | None = None, transcript: Transcript = TRANSCRIPT, epoch: int = 1, **options: Direction
+) -> Opener:
+    return Opener(export, transcript, epoch, InOrder() if replay is None else replay, **options)
+
+
+def sequence_of(record: bytes) -> int:
+    """The number in a record's header (docs/spec/tickets.md 3)."""
+    return int.from_bytes(record[9:17], "big")
+
+
+def with_sequence(record: bytes, sequence: int) -> bytes:
+    return record[:9] + sequence.to_bytes(8, "big") + record[17:]
 
 
 class Unsealed:

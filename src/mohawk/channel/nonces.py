@@ -22,12 +22,14 @@ from mohawk.errors import RemoteError
 
 AHEAD = timedelta(seconds=60)
 """How far the sender's clock may be ahead of ours."""
+MAXIMUM_NONCE = 64
+"""Bytes: what a memory on disk must read again after a restart."""
 HEADROOM = 1.2
 """A principal's share of memory, over what its rate allows it to use."""
 
 
 class NonceRefusedError(RemoteError):
-    """Too old, or from the future."""
+    """Too old, from the future, or no nonce of ours."""
 
     exit_code = 4
     http_status = 401
@@ -83,12 +85,18 @@ class NonceGuard:
     def __len__(self) -> int:
         return len(self._seen)
 
+    def uses(self) -> list[NonceUse]:
+        """What is remembered, in no order."""
+        return [NonceUse(principal, nonce, until) for until, principal, nonce in self._until]
+
     def use(self, principal: str, nonce: bytes, created: datetime, now: datetime, window: timedelta) -> None:
         """Use `nonce`, made at `created` by `principal`, who was authenticated. Raises NonceRefusedError, or one of its
         kin, and HostError; then it must not be acted on.
         """
         if not now - window <= created <= now + AHEAD:
             raise NonceRefusedError("too old, or from the future", hint="compare both machines' clocks, then ask again")
+        if not 0 < len(nonce) <= MAXIMUM_NONCE:
+            raise NonceRefusedError("a nonce of impossible length")
         self._forget(now)
         if (principal, nonce) in self._seen:
             raise NonceRepeatedError("used before: this is a repetition")

@@ -5,7 +5,9 @@ Rules, and the attack each stops:
 - The key comes from the connection between the two ends (TLS exporter), bound to who they are, the plan, the evidence
   and the connection: a record works at one node, on one connection, under one plan (R05, R12).
 - Each direction has its own key: nothing can be reflected to its sender (R04).
-- The nonce is a counter under a key that is never stored: it cannot repeat, not after a restart either (R08-R10).
+- The nonce is a counter under a key that is never stored: it cannot repeat, not after a restart either (R08, R09).
+- A key works in the process that derived it: a forked child has the same key and the same counter, and what both seal
+  next would share a keystream (R10).
 - Header and expectation (plan, stage, shape of the tensor beside it) are authenticated with it: nothing can be moved to
   another step's tensor.
 - Parse, look at the number, open, and only then note the number: what is forged changes nothing (P02).
@@ -15,6 +17,7 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -86,9 +89,9 @@ class Expectation:
 
 
 class _Key:
-    """One direction and epoch."""
+    """One direction and epoch, in one process."""
 
-    __slots__ = ("_iv", "cipher", "prefix")
+    __slots__ = ("_iv", "_process", "cipher", "prefix")
 
     def __init__(
         self, export: Callable[[bytes], bytes], transcript: Transcript, direction: Direction, epoch: int
@@ -99,6 +102,12 @@ class _Key:
         self.cipher = AeadKey(expand(root, b"mie/1 key" + context))
         self._iv = int.from_bytes(expand(root, b"mie/1 iv" + context, 12), "big")
         self.prefix = (_MAGIC, _VERSION, _TICKET, int(direction), epoch)
+        self._process = os.getpid()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that derived it, not a child that was forked later."""
+        return os.getpid() == self._process
 
     def nonce(self, sequence: int) -> bytes:
         return (self._iv ^ sequence).to_bytes(12, "big")  # 32 zero bits ‖ u64: the counter fills the low 64 bits
@@ -123,7 +132,11 @@ class Sealer:
         self._next = 0
 
     def seal(self, plaintext: bytes, expectation: bytes) -> bytes:
-        """Header ‖ ciphertext ‖ tag. Raises UnavailableError after 2^48 records: the connection must be renewed."""
+        """Header ‖ ciphertext ‖ tag. Raises UnavailableError after 2^48 records, and in a forked child: the connection
+        must be renewed.
+        """
+        if not self._key.is_ours:  # asked before the lock, which a thread that was not forked may hold for ever
+            raise UnavailableError("a record key of another process", hint="renew the connection")
         with self._lock:
             sequence = self._next
             if sequence >= MAXIMUM_SEQUENCE:
@@ -167,15 +180,20 @@ class Opener:
         return self._key is None
 
     def open(self, record: bytes, expectation: bytes) -> bytes:
-        """The plaintext of a record that was never accepted before. Raises RecordRefusedError."""
+        """The plaintext of a record that was never accepted before. Raises RecordRefusedError; in a forked child,
+        always.
+        """
+        key = self._key
+        if key is not None and not key.is_ours:
+            raise refused()
         try:
-            return self._open(record, expectation)
+            return self._open(key, record, expectation)
         except RecordRefusedError:
-            self.refused += 1
+            with self._lock:
+                self.refused += 1
             raise
 
-    def _open(self, record: bytes, expectation: bytes) -> bytes:
-        key = self._key
+    def _open(self, key: _Key | None, record: bytes, expectation: bytes) -> bytes:
         if key is None or len(record) < _HEADER.size + _TAG:
             raise refused()
         *prefix, sequence, connection_id = _HEADER.unpack_from(record)
@@ -194,6 +212,7 @@ class Opener:
         return plaintext
 
     def _count_forgery(self) -> None:
-        self.forged += 1
-        if self.forged >= CLOSED_AT:
-            self._key = None
+        with self._lock:
+            self.forged += 1
+            if self.forged >= CLOSED_AT:
+                self._key = None

@@ -20,7 +20,7 @@ from google.protobuf.message import Message as Protobuf
 from mohawk.contract import mohawk_pb2
 from mohawk.contract.checks import check_sampling_fields
 from mohawk.contract.messages import Message
-from mohawk.contract.steps import StagePart, Step
+from mohawk.contract.steps import Opening, StagePart, Step
 from mohawk.errors import MessageError, UsageError
 from mohawk.nouns.model import SamplingParameters
 
@@ -49,6 +49,23 @@ def _encode_step(message: Step) -> bytes:
     return envelope.SerializeToString()
 
 
+def _encode_part(part: StagePart) -> bytes:
+    """By hand for the same reason: the controller encodes one for each stage and step, with a segment for each
+    sequence.
+    """
+    message = mohawk_pb2.StagePart()
+    add = message.segments.add
+    for segment in part.segments:
+        entry = add()
+        entry.sequence, entry.start = segment.sequence, segment.start
+        entry.count, entry.sample = segment.count, segment.sample
+    message.token_ids.extend(part.token_ids)
+    message.openings.extend([cast(mohawk_pb2.Opening, _OPENING.put(opening)) for opening in part.openings])
+    message.closed.extend(part.closed)
+    message.number = part.number
+    return message.SerializeToString()
+
+
 def decode(data: bytes | bytearray | memoryview) -> Message:
     """The header of a frame -> a message. Raises MessageError."""
     try:
@@ -65,9 +82,9 @@ def decode(data: bytes | bytearray | memoryview) -> Message:
 
 
 def encode_part(part: StagePart) -> bytes:
-    """One stage's part of a step -> bytes, as they travel inside Step.parts. Raises UsageError like `encode`."""
+    """One stage's part of a step -> bytes, as its ticket seals them. Raises UsageError like `encode`."""
     try:
-        return _PART.put(part).SerializeToString()
+        return _encode_part(part)
     except (EncodeError, ValueError, TypeError) as error:
         raise UsageError("a step with a value that its field cannot hold") from error
 
@@ -169,6 +186,7 @@ def _field_name(noun: type) -> str:
 
 
 _PART = _converter(StagePart)
+_OPENING = _converter(Opening)
 _ENVELOPE: dict[type, tuple[str, _Converter]] = {
     noun: (_field_name(noun), _converter(noun)) for noun in typing.get_args(Message)
 }
