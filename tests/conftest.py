@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("tests.e2e", "tests.support")  # their assertions then say what they compared
 
 from tests.e2e.running import first_run, up  # noqa: E402 - only what is imported later is rewritten
+from tests.support.softhsm import token, token_box  # noqa: E402
 
-__all__ = ["first_run", "up"]
+__all__ = ["first_run", "token", "token_box", "up"]
 
 _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is not a fault
 settings.register_profile("same", derandomize=True, **_PATIENT)

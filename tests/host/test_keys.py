@@ -31,7 +31,7 @@ def provider(request: pytest.FixtureRequest, tmp_path: Path) -> KeyProvider:
 
 def test_round_trip(provider: KeyProvider) -> None:
     blob = provider.wrap(MODEL_KEY)
-    assert provider.unwrap(blob) == MODEL_KEY
+    assert provider.unwrap(blob).view == MODEL_KEY
     assert MODEL_KEY not in blob
     assert provider.wrap(MODEL_KEY) != blob
     assert provider.name in ("key-file", "passphrase-file")
@@ -61,7 +61,7 @@ def test_another_secret_does_not_open(tmp_path: Path) -> None:
     blob = passphrase_file(one).wrap(MODEL_KEY)
     with pytest.raises(UsageError, match="does not open"):
         passphrase_file(two, b"six other random words").unwrap(blob)
-    assert passphrase_file(two, b"six quite random words or more").unwrap(blob) == MODEL_KEY
+    assert passphrase_file(two, b"six quite random words or more").unwrap(blob).view == MODEL_KEY
 
 
 @pytest.mark.parametrize("log2_cost", [0, 16, 21, 255])

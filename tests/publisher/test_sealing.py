@@ -11,6 +11,7 @@ from mohawk.host.sealed_folder import SealedFolder, slice_path
 from mohawk.host.slice_file import open_slice
 from tests.e2e.inside import Site
 from tests.support.folders import write_folder
+from tests.support.keys import keys_in_clear
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,7 @@ def folder(site: Site, tmp_path: Path) -> SealedFolder:
 
 
 def test_every_slice_opens_under_its_own_key_only(site: Site, folder: SealedFolder):
-    model_key = site.provider.unwrap(folder.keyring().model_key)
-    keys = [folder.keyring().unwrap(model_key, part.context) for part in folder.manifest.slices]
+    model_key, *keys = keys_in_clear(site.provider, folder.keyring(), folder.manifest.slices)
     assert len({*keys, model_key}) == 3
     first, second = folder.manifest.slices
     for part, key in zip((first, second), keys, strict=True):

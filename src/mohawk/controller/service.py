@@ -25,7 +25,7 @@ from mohawk.errors import MohawkError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
-from mohawk.host.keys import KeyProvider
+from mohawk.host.keys import KeyProvider, open_model_key
 from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.credentials import NodeCredentials
@@ -85,9 +85,10 @@ class Controller:
         options = self._options
         self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
         keyring = options.folder.keyring()
-        model_key = options.provider.unwrap(keyring.model_key)
-        keys = KeyRelease(keyring, model_key, options.folder.envelope)
-        await self.cluster.start(options.targets, keys, self.pipeline, progress)
+        # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
+        with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
+            keys = KeyRelease(keyring, model_key, options.folder.envelope)
+            await self.cluster.start(options.targets, keys, self.pipeline, progress)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew

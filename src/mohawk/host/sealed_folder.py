@@ -22,6 +22,8 @@ from mohawk.ids import parse_slice_id
 
 MANIFEST = "manifest.json"
 KEYRING = "keyring.json"
+RETIRED = "keyring.retired.json"
+"""A wrapped model key that is to be destroyed; there only while a change of keys is under way (spec §4.3)."""
 
 
 def slice_path(folder: Path, slice_id: str) -> Path:
