@@ -38,6 +38,8 @@ CONTEXTS_HELD = 8
 """By default the KV pool holds eight full contexts, within the line above."""
 TOKEN_BUDGET = 512
 MAXIMUM_SEQUENCES = 256
+KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
+"""By construction: `host.memory.SecretBytes` holds no key that it could not lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Controller:
         return describe_cluster(
             self.cluster,
             self.engine.load(),
-            key_provider=f"{provider.name}: {provider.describe()}",
+            key_provider=f"{provider.name}: {provider.describe()} {KEYS_IN_MEMORY}",
             uptime_seconds=int(time.monotonic() - self._started),
         )
 
