@@ -59,10 +59,10 @@ def seal_model(
         blob = provider.wrap(model_key.view)  # first: a token that refuses its PIN does so before gigabytes are sealed
         try:
             slices, keys = _seal_all(publication, sources, target, model_key, progress)
+            manifest = _manifest(publication, slices, _copy_side_files(publication.source, target))
         except BaseException:
             provider.destroy(blob)
             raise
-    manifest = _manifest(publication, slices, _copy_side_files(publication.source, target))
     write_file(target / KEYRING, Keyring(provider.name, blob, keys).encode())
     write_file(target / MANIFEST, sign_manifest(manifest, publication.publisher))
     return manifest
