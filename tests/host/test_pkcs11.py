@@ -15,6 +15,7 @@ from mohawk.host import pkcs11 as ours
 from mohawk.host.key_providers import open_key_provider
 from mohawk.host.keys import KeyProvider
 from mohawk.host.pkcs11 import WrappedByToken
+from mohawk.host.pkcs11_errors import explain
 from mohawk.nouns.key_source import parse_key_source
 from tests.support.softhsm import MODULE, PIN, SoftToken, TokenBox
 
@@ -213,15 +214,15 @@ def test_a_wrong_pin_is_not_repeated_and_locking_is_told(token: SoftToken):
 
 def test_what_a_locked_pin_means():
     """SoftHSM never locks; cards do."""
-    error = ours._explain(pkcs11.PinLocked(), "card")
+    error = explain(pkcs11.PinLocked(), "card")
     assert isinstance(error, UsageError)
     assert "security officer" in error.hint
     assert "not lost" in error.hint
 
 
 def test_what_has_no_words_of_its_own_is_named():
-    assert "FunctionRejected" in ours._explain(pkcs11.FunctionRejected("secret"), "card").message
-    assert "secret" not in ours._explain(pkcs11.FunctionRejected("secret"), "card").message
+    assert "FunctionRejected" in explain(pkcs11.FunctionRejected("secret"), "card").message
+    assert "secret" not in explain(pkcs11.FunctionRejected("secret"), "card").message
 
 
 def test_pin_files(token: SoftToken, tmp_path: Path):

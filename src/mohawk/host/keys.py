@@ -62,12 +62,14 @@ class KeyProvider(Protocol):
         """The key, in memory that the caller releases.
 
         Raises ArtifactError (a broken blob), UsageError (another secret, or one that was destroyed), HostError (the
-        secret cannot be reached).
+        secret cannot be reached), PolicyError (it must not be used as things are).
         """
 
     def destroy(self, blob: bytes) -> str:
         """Make what `blob` holds unreadable for ever, as far as this provider can; one honest sentence on how far.
-        Twice is once. Raises like `unwrap`.
+
+        Twice is once: what was destroyed already is said, not refused, or a change that was cut short could never be
+        finished. Raises like `unwrap`; UsageError where somebody else holds it, for then it is not gone.
         """
 
 

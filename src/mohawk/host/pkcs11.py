@@ -30,8 +30,9 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 
 from mohawk.crypto import canonical
 from mohawk.crypto.primitives import KEY_SIZE, Buffer, random_bytes
-from mohawk.errors import ArtifactError, HostError, MohawkError, NotFoundError, UsageError
+from mohawk.errors import ArtifactError, HostError, NotFoundError, UsageError
 from mohawk.host.memory import SecretBytes
+from mohawk.host.pkcs11_errors import explain
 from mohawk.nouns.key_source import TokenSource
 
 _FORMAT = "mohawk-pkcs11-v1"
@@ -186,7 +187,7 @@ class TokenKey:
                 with self._find_token().open(rw=writable, user_pin=self._read_pin()) as session:
                     yield session
             except pkcs11.PKCS11Error as error:
-                raise _explain(error, self._source.token) from None
+                raise explain(error, self._source.token) from None
 
     def _find_token(self) -> pkcs11.Token:
         source = self._source
@@ -258,56 +259,3 @@ def _find(session: pkcs11.Session, key_id: bytes) -> list[pkcs11.SecretKey]:
 def _require_locked_in(wrapping: pkcs11.SecretKey) -> None:
     if any(wrapping[attribute] is not wanted for attribute, wanted in _PROVEN.items()):
         raise HostError("this token does not keep a key from leaving it", hint="use a token that does")
-
-
-def _explain(error: pkcs11.PKCS11Error, token: str) -> MohawkError:
-    """What went wrong, in our words. Whatever has no words of its own is named by the library's name for it."""
-    for kinds, fault, what, hint in _EXPLANATIONS:
-        if isinstance(error, kinds):
-            return fault(f"token {token} {what}", hint=hint)
-    return HostError(f"token {token} failed: {type(error).__name__}", hint="see the token's own tool and log")
-
-
-_EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], type[MohawkError], str, str], ...] = (
-    (
-        (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange),
-        UsageError,
-        "refused the PIN",
-        "do not try again and again: after a few wrong PINs a token locks itself",
-    ),
-    (
-        (pkcs11.PinLocked,),
-        UsageError,
-        "has locked its PIN after too many wrong ones",
-        "its security officer must set a new PIN; the keys on it are not lost",
-    ),
-    (
-        (pkcs11.PinExpired, pkcs11.UserPinNotInitialized),
-        UsageError,
-        "wants a new PIN first",
-        "set one with the token's own tool",
-    ),
-    (
-        (pkcs11.TokenNotPresent, pkcs11.DeviceRemoved),
-        HostError,
-        "was removed",
-        "plug it in and start again",
-    ),
-    (
-        (pkcs11.TokenWriteProtected, pkcs11.DeviceMemory),
-        HostError,
-        "takes no more keys",
-        "make room on it, or lift its write protection",
-    ),
-    (
-        (
-            pkcs11.MechanismInvalid,
-            pkcs11.AttributeTypeInvalid,
-            pkcs11.AttributeValueInvalid,
-            pkcs11.TemplateInconsistent,
-        ),
-        HostError,
-        "cannot make such a key",
-        "it must offer AES-256 keys that never leave it, cannot be copied, and wrap by AES_KEY_WRAP_PAD",
-    ),
-)
