@@ -10,8 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mohawk.cli.deployment import Deployment, DeploymentOptions
-from mohawk.cli.model import choose_provider
-from mohawk.cli.places import Places
+from mohawk.cli.key_option import choose_provider
 from mohawk.config import Settings
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
@@ -21,8 +20,8 @@ from mohawk.nouns.model import SamplingParameters
 async def cluster(model: Path, workers: int, kv_tokens: int) -> AsyncIterator[Deployment]:
     """A running deployment over `workers` processes, in a temporary home."""
     with tempfile.TemporaryDirectory(prefix="mohawk-bench-") as home:
-        settings = Settings(home=Path(home))
-        provider = choose_provider(None, Places(settings.home))
+        settings = Settings(home=Path(home), key_provider="")
+        provider = choose_provider(None, settings)
         options = DeploymentOptions(model, workers, provider, kv_tokens=kv_tokens, operator_port=0)
         deployment = Deployment(settings, options, lambda _what, _done, _total: None)
         try:

@@ -13,9 +13,21 @@ pytest.register_assert_rewrite("tests.e2e", "tests.support")  # their assertions
 
 from tests.e2e.running import first_run, up  # noqa: E402 - only what is imported later is rewritten
 from tests.support.machines import machine, other_machine, policy  # noqa: E402
+from tests.support.softhsm import token, token_box  # noqa: E402
 from tests.support.swtpm import first_tpm, second_tpm, vendor  # noqa: E402
 
-__all__ = ["first_run", "first_tpm", "machine", "other_machine", "policy", "second_tpm", "up", "vendor"]
+__all__ = [
+    "first_run",
+    "first_tpm",
+    "machine",
+    "other_machine",
+    "policy",
+    "second_tpm",
+    "token",
+    "token_box",
+    "up",
+    "vendor",
+]
 
 _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is not a fault
 settings.register_profile("same", derandomize=True, **_PATIENT)

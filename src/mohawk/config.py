@@ -15,11 +15,21 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mohawk.errors import UsageError
+from mohawk.nouns.key_source import parse_key_source
 
 
 def _must_stay_on(value: bool) -> bool:  # noqa: FBT001 - a pydantic validator's signature
     if not value:
         raise ValueError("this protection is mandatory and has no switch")
+    return value
+
+
+def _must_name_a_key(value: str) -> str:
+    if value:
+        try:
+            parse_key_source(value)
+        except UsageError as error:
+            raise ValueError(error.message) from None
     return value
 
 
@@ -38,6 +48,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=_default_home)
     """Where this user's keys, sealed models and worker stores live."""
+    key_provider: Annotated[str, AfterValidator(_must_name_a_key)] = ""
+    """Where model keys are kept, as `--key` says it (docs/spec/sealed-slice.md §4.2); empty: a file below `home`."""
     api_require_pq: bool = False
     """Refuse API clients without post-quantum key exchange (they are served, and reported, otherwise)."""
     enable_pqc: Mandatory = True

@@ -8,6 +8,7 @@ import pytest
 
 from mohawk.artifact.keyring import Keyring, parse_keyring, wrap_data_key
 from mohawk.errors import ArtifactError
+from tests.support.keys import unwrap
 from tests.support.slices import DATA_KEY, make_context
 
 MODEL_KEY = b"m" * 32
@@ -25,8 +26,8 @@ def make_keyring() -> Keyring:
 def test_round_trip() -> None:
     keyring = parse_keyring(make_keyring().encode())
     assert keyring == make_keyring()
-    assert keyring.unwrap(MODEL_KEY, make_context(0, 3)) == DATA_KEY
-    assert keyring.unwrap(MODEL_KEY, make_context(4, 7)) == bytes(32)
+    assert unwrap(keyring, MODEL_KEY, make_context(0, 3)) == DATA_KEY
+    assert unwrap(keyring, MODEL_KEY, make_context(4, 7)) == bytes(32)
 
 
 def test_salts_make_equal_keys_unrelated() -> None:
@@ -37,16 +38,16 @@ def test_salts_make_equal_keys_unrelated() -> None:
 
 def test_another_model_key_is_told_apart() -> None:
     with pytest.raises(ArtifactError, match="does not open"):
-        make_keyring().unwrap(b"n" * 32, make_context(0, 3))
+        unwrap(make_keyring(), b"n" * 32, make_context(0, 3))
 
 
 def test_a_wrapped_key_moved_to_another_slice_does_not_unwrap() -> None:
     keyring = make_keyring()
     moved = replace(keyring.data_keys[0], key_id=make_context(4, 7).key_id)
     with pytest.raises(ArtifactError, match="does not open"):
-        replace(keyring, data_keys=(moved,)).unwrap(MODEL_KEY, make_context(4, 7))
+        unwrap(replace(keyring, data_keys=(moved,)), MODEL_KEY, make_context(4, 7))
     with pytest.raises(ArtifactError, match="does not open"):
-        keyring.unwrap(MODEL_KEY, replace(make_context(0, 3), version=2))
+        unwrap(keyring, MODEL_KEY, replace(make_context(0, 3), version=2))
 
 
 def test_altered_wraps_do_not_unwrap() -> None:
@@ -55,14 +56,14 @@ def test_altered_wraps_do_not_unwrap() -> None:
         wrapped = bytearray(entry.wrapped)
         wrapped[at] ^= 1
         with pytest.raises(ArtifactError):
-            Keyring("key-file", b"blob", (replace(entry, wrapped=bytes(wrapped)),)).unwrap(
-                MODEL_KEY, make_context(0, 3)
+            unwrap(
+                Keyring("key-file", b"blob", (replace(entry, wrapped=bytes(wrapped)),)), MODEL_KEY, make_context(0, 3)
             )
 
 
 def test_a_slice_without_key() -> None:
     with pytest.raises(ArtifactError, match="no key"):
-        make_keyring().unwrap(MODEL_KEY, make_context(0, 7))
+        unwrap(make_keyring(), MODEL_KEY, make_context(0, 7))
 
 
 def test_broken_keyrings_cannot_be_built() -> None:

@@ -16,10 +16,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from mohawk.artifact.sealed_slice import SealedSlice, SliceHeader
-from mohawk.crypto.primitives import derive_age
 from mohawk.crypto.stream import StreamKey
 from mohawk.errors import ArtifactError
 from mohawk.host.slice_file import open_slice
+from tests.support.keys import derive_age
 from tests.support.slices import DATA_KEY, SIZE, make_context, make_plaintext, open_from_file, seal_to_file
 
 if TYPE_CHECKING:

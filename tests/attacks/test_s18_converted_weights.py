@@ -12,11 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mohawk.contract.steps import Opening, Segment, StagePart
+from mohawk.host.memory import SecretBytes
 from mohawk.host.sealed_folder import slice_path
 from mohawk.host.slice_store import SliceStore
 from mohawk.worker.loader import accept_order
 from mohawk.worker.station import Station
 from tests.e2e.inside import GREEDY, QUOTA, Site
+from tests.support.keys import keys_in_clear
 from tests.support.models import build_model
 from tests.support.nodes import run
 from tests.support.orders import hold, make_order
@@ -25,8 +27,8 @@ from tests.support.orders import hold, make_order
 def test_nothing_of_a_dropped_stage_is_left(tmp_path: Path) -> None:
     site = Site(tmp_path / "home")
     folder = site.seal(build_model(tmp_path / "m", "llama", dtype="bfloat16", layers=2), 1)
-    (part,), keyring = folder.manifest.slices, folder.keyring()
-    data_key = keyring.unwrap(site.provider.unwrap(keyring.model_key), part.context)
+    (part,) = folder.manifest.slices
+    data_key = SecretBytes.copy_of(keys_in_clear(site.provider, folder.keyring(), folder.manifest.slices)[1])
     store = SliceStore(site.home / "store", QUOTA)
     hold(store, part, slice_path(folder.folder, part.slice_id).read_bytes())
     order = make_order(folder.envelope, part, folder.side_files()["config.json"])

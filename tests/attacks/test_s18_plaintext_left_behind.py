@@ -22,6 +22,7 @@ from mohawk.host.sealed_folder import SealedFolder, slice_path
 from mohawk.host.slice_file import open_slice
 from tests.e2e.processes import Up
 from tests.e2e.running import QUESTION, FirstRun
+from tests.support.keys import keys_in_clear
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
@@ -34,9 +35,7 @@ def sealed_folder(home: Path) -> SealedFolder:
 def keys(home: Path) -> list[bytes]:
     """The model key and the data keys, in clear, as the controller opens them."""
     folder = sealed_folder(home)
-    keyring = folder.keyring()
-    model_key = KeyFile(home / "keys" / "model.key").unwrap(keyring.model_key)
-    return [model_key, *(keyring.unwrap(model_key, part.context) for part in folder.manifest.slices)]
+    return keys_in_clear(KeyFile(home / "keys" / "model.key"), folder.keyring(), folder.manifest.slices)
 
 
 def test_a_run_leaves_no_plaintext(first_run: FirstRun):

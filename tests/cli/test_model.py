@@ -91,11 +91,11 @@ def test_verifying_what_is_not_sealed(mohawk: Terminal, sealed: Path, source: Pa
 def test_a_wrong_passphrase(mohawk: Terminal, source: Path, tmp_path: Path):
     assert mohawk("pki", "init").code == 0
     right, wrong = write_secret(tmp_path / "right", "correct horse"), write_secret(tmp_path / "wrong", "battery staple")
-    sealing = mohawk("model", "seal", source, "--out", tmp_path / "sealed", "--passphrase-file", right)
+    sealing = mohawk("model", "seal", source, "--out", tmp_path / "sealed", "--key", f"passphrase:{right}")
     assert sealing.code == 0
     assert "passphrase-file: Protects" in sealing.out
-    assert mohawk("model", "verify", tmp_path / "sealed", "--passphrase-file", right).code == 0
-    answer = mohawk("model", "verify", tmp_path / "sealed", "--passphrase-file", wrong)
+    assert mohawk("model", "verify", tmp_path / "sealed", "--key", f"passphrase:{right}").code == 0
+    answer = mohawk("model", "verify", tmp_path / "sealed", "--key", f"passphrase:{wrong}")
     assert answer.code in {2, 4}
     assert "error: " in answer.err
     assert mohawk("model", "verify", tmp_path / "sealed").code == 2, "the other kind of key is named, not tried"

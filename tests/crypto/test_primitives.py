@@ -11,6 +11,7 @@ import pytest
 from mohawk.crypto import primitives
 from mohawk.crypto.primitives import AeadKey
 from mohawk.errors import RemoteError, UsageError
+from tests.support.keys import derive_age
 
 # RFC 8439 §2.8.2
 KEY = bytes(range(0x80, 0xA0))
@@ -88,16 +89,27 @@ def test_hkdf_known_answer() -> None:
     assert primitives.extract(salt, secret) == pseudorandom
     assert primitives.expand(pseudorandom, info, 42) == first[:42]
     assert primitives.derive(secret, salt, info) == first[:32]
+    out = bytearray(32)
+    primitives.derive_into(secret, salt, info, out)
+    assert out == first[:32]
     # RFC 5869 A.1, SHA-256
-    assert primitives.derive_age(secret, salt, info, 42) == bytes.fromhex(
+    assert derive_age(secret, salt, info, 42) == bytes.fromhex(
         "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
     )
+
+
+def test_a_key_may_be_overwritten_once_it_is_in_use() -> None:
+    """The library has a copy; if it only pointed at ours, what is sealed next would be under zeros."""
+    key = bytearray(KEY)
+    aead = AeadKey(key)
+    primitives.overwrite(key)
+    assert aead.seal(NONCE, PLAINTEXT, ASSOCIATED)[-16:] == TAG
 
 
 @pytest.mark.parametrize("log2_cost", [0, 10, 16, 21, 63, 255])
 def test_passphrase_cost_is_bounded(log2_cost: int) -> None:
     with pytest.raises(RemoteError):
-        primitives.derive_from_passphrase(b"correct horse", bytes(32), log2_cost)
+        primitives.derive_from_passphrase_into(b"correct horse", bytes(32), log2_cost, bytearray(32))
 
 
 def test_require_equal_raises_the_given_error() -> None:

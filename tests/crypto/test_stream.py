@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from mohawk.crypto.primitives import derive_age
 from mohawk.crypto.stream import (
     CHUNK_SIZE,
     SEALED_CHUNK_SIZE,
@@ -22,6 +21,7 @@ from mohawk.crypto.stream import (
     sealed_size,
 )
 from mohawk.errors import RemoteError, UsageError
+from tests.support.keys import derive_age
 
 VECTORS = Path(__file__).parent / "vectors"
 FILE_KEYS = json.loads((VECTORS / "file_keys.json").read_text("ascii"))

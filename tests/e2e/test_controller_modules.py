@@ -19,14 +19,13 @@ PROGRAM = """
 import asyncio, json, sys
 from mohawk.cli.chat import read_address
 from mohawk.cli.deployment import Deployment, DeploymentOptions
-from mohawk.cli.model import choose_provider
-from mohawk.cli.places import Places
+from mohawk.cli.key_option import choose_provider
 from mohawk.client.openai import ApiClient
 from mohawk.config import load_settings
 
 async def main():
     settings = load_settings()
-    provider = choose_provider(None, Places(settings.home))
+    provider = choose_provider(None, settings)
     options = DeploymentOptions(None, 1, provider, api_port=0, operator_port=0)
     deployment = Deployment(settings, options, lambda what, done, total: None)
     try:

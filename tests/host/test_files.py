@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mohawk.errors import HostError, MohawkError
-from mohawk.host.files import open_regular, read_file, replace_file, require_free_space, write_at, write_file
+from mohawk.host.files import (
+    erase_file,
+    open_regular,
+    read_file,
+    replace_file,
+    require_free_space,
+    write_at,
+    write_file,
+)
 from tests.support.slices import names
 
 if TYPE_CHECKING:
@@ -74,3 +82,23 @@ def test_free_space(tmp_path: Path) -> None:
     require_free_space(tmp_path, 1)
     with pytest.raises(HostError, match="space"):
         require_free_space(tmp_path, 1 << 60)
+
+
+def test_erasing_overwrites_before_it_removes(tmp_path: Path) -> None:
+    """Seen through a descriptor that was open before: the file itself holds zeros, not only its name is gone."""
+    path = tmp_path / "keyring"
+    write_file(path, b"secret" * 1000)
+    with path.open("rb") as seen:
+        erase_file(path)
+        assert seen.read() == bytes(6000)
+    assert names(tmp_path) == []
+    with pytest.raises(HostError):
+        erase_file(path)
+
+
+def test_erasing_follows_no_link(tmp_path: Path) -> None:
+    write_file(tmp_path / "other", b"kept")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    with pytest.raises(HostError):
+        erase_file(tmp_path / "link")
+    assert (tmp_path / "other").read_bytes() == b"kept"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mohawk.artifact.keyring import Keyring
 from mohawk.errors import ArtifactError, HostError, MohawkError, RemoteError, UsageError
-from mohawk.host.keys import KeyFile, KeyProvider, PassphraseFile
+from mohawk.host.keys import KeyFile, KeyProvider, PassphraseFile, open_model_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def provider(request: pytest.FixtureRequest, tmp_path: Path) -> KeyProvider:
 
 def test_round_trip(provider: KeyProvider) -> None:
     blob = provider.wrap(MODEL_KEY)
-    assert provider.unwrap(blob) == MODEL_KEY
+    assert provider.unwrap(blob).view == MODEL_KEY
     assert MODEL_KEY not in blob
     assert provider.wrap(MODEL_KEY) != blob
     assert provider.name in ("key-file", "passphrase-file")
@@ -61,7 +62,7 @@ def test_another_secret_does_not_open(tmp_path: Path) -> None:
     blob = passphrase_file(one).wrap(MODEL_KEY)
     with pytest.raises(UsageError, match="does not open"):
         passphrase_file(two, b"six other random words").unwrap(blob)
-    assert passphrase_file(two, b"six quite random words or more").unwrap(blob) == MODEL_KEY
+    assert passphrase_file(two, b"six quite random words or more").unwrap(blob).view == MODEL_KEY
 
 
 @pytest.mark.parametrize("log2_cost", [0, 16, 21, 255])
@@ -103,3 +104,20 @@ def test_broken_or_missing_key_files(tmp_path: Path) -> None:
     (tmp_path / "short").chmod(0o600)
     with pytest.raises(HostError, match="size"):
         KeyFile(tmp_path / "short").wrap(MODEL_KEY)
+
+
+def test_what_destroying_can_and_cannot_do_is_said(provider: KeyProvider) -> None:
+    """A secret that others need is not destroyed for one model; the sentence says what that means."""
+    blob = provider.wrap(MODEL_KEY)
+    assert "copy of" in provider.destroy(blob)
+    assert provider.unwrap(blob).view == MODEL_KEY
+    with pytest.raises(ArtifactError):
+        provider.destroy(blob[:-1])
+
+
+def test_another_kind_of_provider_is_named_and_not_tried(tmp_path: Path) -> None:
+    """Their blobs are of equal size: one would call the other's broken."""
+    keyring = Keyring("passphrase-file", passphrase_file(tmp_path).wrap(MODEL_KEY), ())
+    assert open_model_key(passphrase_file(tmp_path), keyring).view == MODEL_KEY
+    with pytest.raises(UsageError, match="kept by passphrase-file, not by key-file"):
+        open_model_key(KeyFile.create(tmp_path / "model.key"), keyring)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.errors import UsageError
-from mohawk.host.memory import allocate, resident_bytes
+from mohawk.host.memory import SecretBytes, allocate, resident_bytes
 
 _IN_A_CHILD = """
 from pathlib import Path
@@ -32,6 +32,18 @@ if os.geteuid() == 0:
 memory = allocate(1 << 20)
 print(memory.locked_bytes)
 memory.view[:4] = b"good"
+"""
+_NO_LOCKING = """
+import os, resource
+from mohawk.errors import HostError
+from mohawk.host.memory import SecretBytes
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+try:
+    SecretBytes(32)
+except HostError as error:
+    print("ulimit -l" if "ulimit -l" in error.hint else error)
 """
 
 
@@ -104,3 +116,48 @@ def test_resident_bytes_follow_what_is_touched() -> None:
 def test_no_empty_memory(size: int) -> None:
     with pytest.raises(UsageError):
         allocate(size)
+
+
+def test_a_key_is_locked_and_undumped() -> None:
+    with SecretBytes(32) as secret:
+        assert {"lo", "dd"} <= mapping_flags(secret.view)
+        assert bytes(secret.view) == bytes(32)
+
+
+def test_random_keys_differ() -> None:
+    keys = {bytes(SecretBytes.random(32).view) for _ in range(50)}
+    assert len(keys) == 50
+    assert bytes(32) not in keys
+
+
+def test_a_key_ends_with_its_block_in_every_view_of_it() -> None:
+    with SecretBytes.copy_of(b"k" * 32) as secret:
+        seen = secret.view[:]
+        assert bytes(seen) == b"k" * 32
+    assert bytes(seen) == bytes(32)
+
+
+def test_a_key_ends_with_its_block_when_that_fails() -> None:
+    secret = SecretBytes.copy_of(b"k" * 32)
+    seen = secret.view
+    with pytest.raises(ZeroDivisionError), secret:
+        _ = 1 // 0
+    assert bytes(seen) == bytes(32)
+
+
+def test_a_released_key_is_not_used_as_zeros() -> None:
+    secret = SecretBytes(32)
+    secret.release()
+    secret.release()
+    with pytest.raises(UsageError, match="given back"):
+        _ = secret.view
+
+
+def test_a_key_that_cannot_be_locked_is_not_opened() -> None:
+    """The limit, as a process without privileges meets it: in a child, for root is above it."""
+    output = subprocess.run([sys.executable, "-c", _NO_LOCKING], check=True, capture_output=True, text=True).stdout
+    assert output == "ulimit -l\n"
+
+
+def test_a_key_does_not_show() -> None:
+    assert "kkkk" not in repr(SecretBytes.copy_of(b"k" * 32))

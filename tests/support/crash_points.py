@@ -20,7 +20,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mohawk.artifact.sealed_slice import SealedSlice
 from mohawk.host.slice_store import SliceState, SliceStore
@@ -125,10 +125,20 @@ def run_until(work: Callable[[], None], limit: float) -> int:
     return next(calls)
 
 
-def main() -> None:
-    folder, rounds, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+class Work(Protocol):
+    """One piece of durable work. Its construction prepares the old state."""
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def work(self) -> None: ...
+
+    def check(self) -> str:
+        """ "old" or "new", and nothing in between."""
+
+
+def kill_and_look(kinds: tuple[type[Work], ...], folder: Path, rounds: int, seed: int) -> None:
+    """So many kills in all, taking turns among `kinds`; prints what was found."""
     chance = random.Random(seed)
-    kinds = (Sealing, Storing, Remembering)
     totals = {}
     for kind in kinds:
         place = folder / kind.__name__
@@ -154,6 +164,10 @@ def main() -> None:
         shutil.rmtree(place)
     for name, count in sorted(outcomes.items()):
         print(f"{name}: {count}")
+
+
+def main() -> None:
+    kill_and_look((Sealing, Storing, Remembering), Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import pytest
 
 from mohawk.artifact.keyring import Keyring, wrap_data_key
 from mohawk.channel.tls import SessionInfo
+from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant
 from mohawk.controller.keys import KeyRelease
+from mohawk.crypto.seal import seal_to
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import PolicyError, RemoteError
+from mohawk.errors import PolicyError, RemoteError, UsageError
+from mohawk.host.memory import SecretBytes
 from mohawk.worker.grant import KeyExchange
 from tests.support.slices import DATA_KEY, make_manifest
 from tests.support.tickets import make_session
@@ -24,7 +27,7 @@ FIRST, SECOND = make_manifest().slices
 
 def release(manifest: bytes = MANIFEST) -> KeyRelease:
     wrapped = tuple(wrap_data_key(MODEL_KEY, DATA_KEY, part.context, bytes(32)) for part in (FIRST, SECOND))
-    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), MODEL_KEY, manifest)
+    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), SecretBytes.copy_of(MODEL_KEY), manifest)
 
 
 def exchange(
@@ -44,7 +47,7 @@ def connection(signer: SigningKey = SIGNER) -> SessionInfo:
 
 def test_the_key_arrives():
     asking = exchange()
-    assert asking.open(grant(asking), SIGNER.spki()) == DATA_KEY
+    assert asking.open(grant(asking), SIGNER.spki()).view == DATA_KEY
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,23 @@ def test_a_key_that_is_no_key():
     request = asking.request.__class__(FIRST.digest, bytes(1216))
     with pytest.raises(RemoteError):
         release().grant(request, connection(), FIRST)
+
+
+def test_a_data_key_of_another_size_is_refused():
+    asking = exchange()
+    context = grant_context(worker=WORKER, manifest=MANIFEST, slice_digest=FIRST.digest, binding=BINDING)
+    for short in (b"", bytes(31), bytes(33)):
+        sealed = seal_to(asking.request.public_key, short, context)
+        signature = SIGNER.sign(signed_grant(context, asking.request.public_key, sealed))
+        with pytest.raises(RemoteError):
+            asking.open(KeyGrant(sealed, signature), SIGNER.spki())
+
+
+def test_nothing_is_granted_once_the_model_key_was_released():
+    keys, asking = release(), exchange()
+    keys.model_key.release()
+    with pytest.raises(UsageError):
+        keys.grant(asking.request, connection(), FIRST)
 
 
 def test_secrets_do_not_show():

@@ -10,6 +10,7 @@ Rules, and the attack each stops:
 2. Each wrapping key is derived with 32 fresh random bytes and used once, so its nonce can be constant (nonce reuse).
 3. The derivation binds the data key's id and the sealing context: a wrapped key moved to another slice does not unwrap.
 4. A keyring needs no signature: a forged data key fails at its slice's commitment, and the slices' digests are signed.
+5. Keys are opened into buffers of the caller's, and derived ones are overwritten here: bytes could not be (S18).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mohawk.artifact.manifest import MAXIMUM_SLICES
 from mohawk.artifact.sealed_slice import SealingContext
 from mohawk.crypto import canonical
 from mohawk.crypto.canonical import Json
-from mohawk.crypto.primitives import KEY_SIZE, NONCE_SIZE, TAG_SIZE, AeadKey, derive
+from mohawk.crypto.primitives import KEY_SIZE, NONCE_SIZE, TAG_SIZE, AeadKey, Buffer, derive_into, overwrite
 from mohawk.errors import ArtifactError, RemoteError
 
 SALT_SIZE = 32
@@ -65,15 +66,15 @@ class Keyring:
         if len(self.data_keys) > MAXIMUM_SLICES or len(ids) != len(self.data_keys):
             raise ArtifactError("a keyring with too many or repeated data keys")
 
-    def unwrap(self, model_key: bytes, context: SealingContext) -> bytes:
-        """The data key (32 bytes) of the slice that `context` describes.
+    def unwrap_into(self, model_key: Buffer, context: SealingContext, out: Buffer) -> None:
+        """Write the data key of the slice that `context` describes into `out` (32 bytes).
 
         Raises ArtifactError: no such key, another model key, or a key that belongs to another slice.
         """
-        for entry in self.data_keys:
-            if entry.key_id == context.key_id:
-                return _unwrap(entry, model_key, context)
-        raise ArtifactError("the keyring holds no key for this slice")
+        found = [entry for entry in self.data_keys if entry.key_id == context.key_id]
+        if not found:
+            raise ArtifactError("the keyring holds no key for this slice")
+        _unwrap_into(found[0], model_key, context, out)
 
     def encode(self) -> bytes:
         keys: list[Json] = [
@@ -95,21 +96,26 @@ def parse_keyring(data: bytes) -> Keyring:
     return Keyring(fields.text("provider"), fields.blob("model_key", MAXIMUM_BLOB), keys)
 
 
-def wrap_data_key(model_key: bytes, data_key: bytes, context: SealingContext, salt: bytes) -> WrappedKey:
+def wrap_data_key(model_key: Buffer, data_key: Buffer, context: SealingContext, salt: bytes) -> WrappedKey:
     """Wrap `data_key` (32 bytes) for the slice of `context`. `salt`: 32 bytes, random, never used before."""
     wrapped = _wrapping_key(model_key, salt, context).seal(_NONCE, data_key, b"")
     return WrappedKey(context.key_id, salt, wrapped)
 
 
-def _unwrap(entry: WrappedKey, model_key: bytes, context: SealingContext) -> bytes:
+def _unwrap_into(entry: WrappedKey, model_key: Buffer, context: SealingContext, out: Buffer) -> None:
     try:
-        return _wrapping_key(model_key, entry.salt, context).open(_NONCE, entry.wrapped, b"")
+        _wrapping_key(model_key, entry.salt, context).open_into(_NONCE, entry.wrapped, b"", out)
     except RemoteError:
         raise ArtifactError(
             "a data key that this model key does not open", hint="the keyring belongs to another model or was altered"
         ) from None
 
 
-def _wrapping_key(model_key: bytes, salt: bytes, context: SealingContext) -> AeadKey:
+def _wrapping_key(model_key: Buffer, salt: bytes, context: SealingContext) -> AeadKey:
     info = b"mie-data-key-v1\0" + context.key_id.encode("ascii") + b"\0" + context.digest()
-    return AeadKey(derive(model_key, salt, info))
+    key = bytearray(KEY_SIZE)
+    derive_into(model_key, salt, info, key)
+    try:
+        return AeadKey(key)
+    finally:
+        overwrite(key)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mohawk.cli.model import open_provider
+from mohawk.cli.key_option import KeyOption, name_provider
 from mohawk.cli.output import progress_bars
 from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
@@ -36,7 +36,7 @@ def run(
     api_identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue api HOSTS`.")],
     api_key_file: Annotated[Path, typer.Option(help="0600 file with the API key that clients show.")],
     pki: Annotated[Path | None, typer.Option(help="Authority folder (default: in MIE_HOME).")] = None,
-    passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with the model key's passphrase.")] = None,
+    key: KeyOption = None,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
     host: Annotated[str, typer.Option(help="Address of API and operator port.")] = "127.0.0.1",
@@ -63,15 +63,15 @@ def run(
         credentials=credentials,
         authority=authority,
         folder=folder,
-        provider=open_provider(passphrase_file, Places(settings.home), folder.keyring().provider),
+        provider=name_provider(key, settings),
         targets=tuple(parse_target(text) for text in worker),
         compute=parse_compute(dtype),
         kv_tokens=kv_tokens,
         operator_host=host,
         operator_port=operator_port,
     )
-    key = read_api_key(api_key_file)
-    asyncio.run(_serve(options, read_api_identity(api_identity), key, (host, port), require_pq=settings.api_require_pq))
+    leaf, api_key = read_api_identity(api_identity), read_api_key(api_key_file)
+    asyncio.run(_serve(options, leaf, api_key, (host, port), require_pq=settings.api_require_pq))
 
 
 async def _serve(

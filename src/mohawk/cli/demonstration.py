@@ -16,15 +16,16 @@ from mohawk.cli.chat import read_address
 from mohawk.cli.children import environment, interpreter
 from mohawk.cli.deployment import Deployment, DeploymentOptions
 from mohawk.cli.evidence import Finding, Secrets
-from mohawk.cli.model import choose_provider
+from mohawk.cli.key_option import choose_provider
 from mohawk.cli.output import human_bytes, print_json, print_table, progress_bars, write_text
-from mohawk.cli.places import Places
 from mohawk.cli.preparation import suggested_questions
 from mohawk.cli.recorder import Recorder
 from mohawk.cli.status import print_status
 from mohawk.client.openai import ApiClient
 from mohawk.config import load_settings
+from mohawk.crypto.primitives import KEY_SIZE
 from mohawk.errors import UnavailableError
+from mohawk.host.keys import open_model_key
 from mohawk.nouns.model import DataType
 
 WORKERS = 3
@@ -49,8 +50,9 @@ class Demonstration:
     def __init__(self, *, home: Path | None, port: int, as_json: bool) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="mohawk-demo-") if home is None else None
         self._as_json = as_json
-        settings = load_settings().model_copy(update={"home": home or Path(self._temporary_name())})
-        provider = choose_provider(None, Places(settings.home))
+        own = {"home": home or Path(self._temporary_name()), "key_provider": ""}  # no object on anybody's token
+        settings = load_settings().model_copy(update=own)
+        provider = choose_provider(None, settings)
         options = DeploymentOptions(None, WORKERS, provider, DataType.FLOAT32, api_port=port, operator_port=0)
         self._deployment = Deployment(settings, options, lambda _what, _done, _total: None)
         self._recorders: list[Recorder] = []
@@ -152,11 +154,15 @@ class Demonstration:
         return findings
 
     def _keys(self) -> list[bytes]:
-        """Model key and data keys, as the controller can open them."""
+        """Model key and data keys, as the controller can open them: bytes, to be searched for."""
         assert self._deployment.prepared is not None  # it has started
-        keyring = self._deployment.prepared.folder.keyring()
-        model_key = self._deployment.options.provider.unwrap(keyring.model_key)
-        return [model_key, *(keyring.unwrap(model_key, part.context) for part in self._manifest.slices)]
+        keyring, data_keys = self._deployment.prepared.folder.keyring(), []
+        with open_model_key(self._deployment.options.provider, keyring) as model_key:
+            for part in self._manifest.slices:
+                data_key = bytearray(KEY_SIZE)
+                keyring.unwrap_into(model_key.view, part.context, data_key)
+                data_keys.append(bytes(data_key))
+            return [bytes(model_key.view), *data_keys]
 
     def _show(self, answers: list[Answer], findings: list[Finding], *, is_equal: bool) -> None:
         assert self._deployment.controller is not None  # it has started

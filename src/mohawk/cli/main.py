@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mohawk import __version__
-from mohawk.cli import chat, controller, demo, model, operator, pki, shell, status, up, worker
+from mohawk.cli import chat, controller, demo, keys, model, operator, pki, shell, status, up, worker
 from mohawk.cli.output import EXIT_INTERRUPTED, print_error
 from mohawk.errors import MohawkError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(pki.app, name="pki")
 app.add_typer(model.app, name="model")
+app.add_typer(keys.app, name="keys")
 app.add_typer(worker.app, name="worker")
 app.add_typer(controller.app, name="controller")
 app.add_typer(operator.app, name="operator")

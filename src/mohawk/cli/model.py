@@ -4,16 +4,19 @@ controller.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mohawk.cli.key_option import KeyOption, choose_provider, name_provider
 from mohawk.cli.output import human_bytes, print_json, print_table, progress_bars
 from mohawk.cli.places import Places
 
 if TYPE_CHECKING:
-    from mohawk.host.keys import KeyProvider
+    from mohawk.host.memory import SecretBytes
+    from mohawk.host.sealed_folder import SealedFolder
     from mohawk.nouns.model import ModelCard
 
 app = typer.Typer(help="Inspect, plan, seal and verify models.", no_args_is_help=True)
@@ -57,11 +60,12 @@ def seal(
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(help="Folder to write the sealed model into.")],
     slices: SlicesOption = 2,
-    passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with a passphrase (scrypt).")] = None,
+    key: KeyOption = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder that holds the publisher key.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Cut, encrypt and sign a model. Without a passphrase file, a random key file apart from the slices protects it."""
+    """Cut, encrypt and sign a model. Without --key, a random key file apart from the slices protects it."""
+    from mohawk.config import load_settings
     from mohawk.host.authority import AuthorityFolder
     from mohawk.host.memory import harden_process
     from mohawk.planning.placement import cut_evenly
@@ -69,11 +73,11 @@ def seal(
     from mohawk.publisher.versions import assign_version
 
     harden_process()
-    places = Places.load()
-    authority = AuthorityFolder(pki or places.pki)
+    settings = load_settings()
+    authority = AuthorityFolder(pki or Places(settings.home).pki)
     publisher = authority.publisher()
     card = _read_card(folder)
-    provider = choose_provider(passphrase_file, places)
+    provider = choose_provider(key, settings)
     version = assign_version(authority.versions, card.model_id, card.revision)
     with progress_bars() as report:
         publication = Publication(folder, card, version, publisher, provider)
@@ -91,30 +95,23 @@ def seal(
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Sealed model folder.")],
-    passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with the passphrase.")] = None,
+    key: KeyOption = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder whose publisher is believed.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Check signature, side files, and that every slice opens under its key with the signed digest."""
+    from mohawk.config import load_settings
     from mohawk.host.authority import AuthorityFolder
-    from mohawk.host.memory import allocate, harden_process
-    from mohawk.host.sealed_folder import SealedFolder, slice_path
-    from mohawk.host.slice_file import open_slice
+    from mohawk.host.keys import open_model_key
+    from mohawk.host.memory import harden_process
+    from mohawk.host.sealed_folder import SealedFolder
 
     harden_process()
-    places = Places.load()
-    sealed = SealedFolder.open(folder, AuthorityFolder(pki or places.pki).pins())
+    settings = load_settings()
+    sealed = SealedFolder.open(folder, AuthorityFolder(pki or Places(settings.home).pki).pins())
     sealed.side_files()
-    keyring = sealed.keyring()
-    model_key = open_provider(passphrase_file, places, keyring.provider).unwrap(keyring.model_key)
-    with progress_bars() as report:
-        done, total = 0, sum(part.context.plaintext_bytes for part in sealed.manifest.slices)
-        for part in sealed.manifest.slices:
-            memory = allocate(part.context.plaintext_bytes)
-            open_slice(slice_path(folder, part.slice_id), part, keyring.unwrap(model_key, part.context), memory.view)
-            memory.release()
-            done += part.context.plaintext_bytes
-            report("opening", done, total)
+    with open_model_key(name_provider(key, settings), sealed.keyring()) as model_key, progress_bars() as report:
+        _open_every_slice(sealed, model_key, report)
     manifest = sealed.manifest
     if json:
         print_json({"model": manifest.model_id, "version": manifest.version, "slices": len(manifest.slices)})
@@ -125,28 +122,23 @@ def verify(
         )
 
 
-def open_provider(passphrase_file: Path | None, places: Places, wanted: str) -> KeyProvider:
-    """The provider `wanted`, by which a model was sealed. Raises UsageError when only the other kind is given."""
-    from mohawk.errors import UsageError
-    from mohawk.host.keys import KeyFile, PassphraseFile
+def _open_every_slice(sealed: SealedFolder, model_key: SecretBytes, report: Callable[[str, int, int], None]) -> None:
+    """One after the other, each overwritten again. Raises ArtifactError."""
+    from mohawk.crypto.primitives import KEY_SIZE
+    from mohawk.host.memory import SecretBytes, allocate
+    from mohawk.host.sealed_folder import slice_path
+    from mohawk.host.slice_file import open_slice
 
-    provider: KeyProvider = PassphraseFile(passphrase_file) if passphrase_file else KeyFile(places.model_key)
-    if wanted != provider.name:
-        raise UsageError(f"this model's key is kept by: {wanted}", hint="see --passphrase-file")
-    return provider
-
-
-def choose_provider(passphrase_file: Path | None, places: Places) -> KeyProvider:
-    """For sealing: a passphrase where one is given, else this user's key file, made on first use."""
-    from mohawk.host.files import make_private_folder
-    from mohawk.host.keys import KeyFile, PassphraseFile
-
-    if passphrase_file is not None:
-        return PassphraseFile(passphrase_file)
-    if places.model_key.exists():
-        return KeyFile(places.model_key)
-    make_private_folder(places.model_key.parent)
-    return KeyFile.create(places.model_key)
+    keyring = sealed.keyring()
+    done, total = 0, sum(part.context.plaintext_bytes for part in sealed.manifest.slices)
+    with SecretBytes(KEY_SIZE) as data_key:
+        for part in sealed.manifest.slices:
+            keyring.unwrap_into(model_key.view, part.context, data_key.view)
+            memory = allocate(part.context.plaintext_bytes)
+            open_slice(slice_path(sealed.folder, part.slice_id), part, data_key.view, memory.view)
+            memory.release()
+            done += part.context.plaintext_bytes
+            report("opening", done, total)
 
 
 def _read_card(folder: Path) -> ModelCard:

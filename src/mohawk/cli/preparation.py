@@ -14,7 +14,7 @@ from mohawk.cli.places import Places
 from mohawk.errors import UsageError
 from mohawk.host.authority import DEFAULT_DOMAIN, AuthorityFolder
 from mohawk.host.identity import write_node_identity
-from mohawk.host.keys import KeyProvider
+from mohawk.host.keys import KeyProvider, open_model_key
 from mohawk.host.sealed_folder import MANIFEST, SealedFolder
 from mohawk.identity.certificates import LEAF_MAXIMUM
 from mohawk.identity.names import Role
@@ -81,7 +81,7 @@ def _open_sealed(target: Path, card: ModelCard, authority: AuthorityFolder, prov
         raise UsageError(f"{target} holds another model", hint="remove it to seal this one")
     folder.side_files()
     try:
-        provider.unwrap(folder.keyring().model_key)
+        open_model_key(provider, folder.keyring()).release()
     except UsageError as error:
         hint = f"give the key it was sealed with, or remove {target} to seal the model again"
         raise UsageError(f"this model was sealed before, and {error.message}", hint=hint) from None

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mohawk.cli.model import choose_provider
+from mohawk.cli.key_option import KeyOption, choose_provider
 from mohawk.cli.output import print_json, progress_bars
-from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def up(
     kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,
     operator_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk status`.")] = 8004,
-    passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with the model key's passphrase.")] = None,
+    key: KeyOption = None,
     json: Annotated[bool, typer.Option("--json", help="Announce readiness as one JSON document.")] = False,
 ) -> None:
     """Seal a model, start workers and a controller, and serve it until Ctrl-C."""
@@ -36,7 +35,7 @@ def up(
 
     harden_process()
     settings = load_settings()
-    provider = choose_provider(passphrase_file, Places(settings.home))
+    provider = choose_provider(key, settings)
     options = DeploymentOptions(model, workers, provider, parse_compute(dtype), kv_tokens, port, operator_port)
     with progress_bars() as report:
         deployment = Deployment(settings, options, report)

@@ -6,6 +6,8 @@ Rules, and the attack each stops:
 - Sealed to the key that the worker made for this load, bound to the connection (contract/grant.py): a grant that is
   recorded, replayed or redirected opens nothing.
 - Signed with the key of the certificate that this connection showed: HPKE alone does not say who sealed.
+- The model key is in memory while stages load and no longer; a data key while it is sealed. Both locked, both
+  overwritten (S18).
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ from mohawk.artifact.sealed_slice import SealedSlice
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant, KeyRequest
+from mohawk.crypto.primitives import KEY_SIZE
 from mohawk.crypto.seal import seal_to
 from mohawk.errors import PolicyError
+from mohawk.host.memory import SecretBytes
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRelease:
-    """Everything that opening a data key takes. `manifest` is the envelope that the worker was sent."""
+    """Everything that opening a data key takes. `manifest` is the envelope that the worker was sent.
+
+    It ends with its model key: once whoever opened that has released it, nothing is granted any more.
+    """
 
     keyring: Keyring
-    model_key: bytes = field(repr=False)
+    model_key: SecretBytes
     manifest: bytes = field(repr=False)
 
     def grant(self, request: KeyRequest, session: SessionInfo, assigned: SealedSlice) -> KeyGrant:
@@ -38,6 +45,7 @@ class KeyRelease:
         if request.slice_digest != assigned.digest:
             raise PolicyError(f"{worker} asked for the key of a slice that the plan does not give it")
         context = grant_context(worker=worker, manifest=self.manifest, slice_digest=assigned.digest, binding=binding)
-        data_key = self.keyring.unwrap(self.model_key, assigned.context)
-        sealed = seal_to(request.public_key, data_key, context)
+        with SecretBytes(KEY_SIZE) as data_key:
+            self.keyring.unwrap_into(self.model_key.view, assigned.context, data_key.view)
+            sealed = seal_to(request.public_key, data_key.view, context)
         return KeyGrant(sealed, session.sign(signed_grant(context, request.public_key, sealed)))

@@ -25,7 +25,7 @@ from mohawk.errors import MohawkError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
-from mohawk.host.keys import KeyProvider
+from mohawk.host.keys import KeyProvider, open_model_key
 from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.credentials import NodeCredentials
@@ -38,6 +38,8 @@ CONTEXTS_HELD = 8
 """By default the KV pool holds eight full contexts, within the line above."""
 TOKEN_BUDGET = 512
 MAXIMUM_SEQUENCES = 256
+KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
+"""By construction: `host.memory.SecretBytes` holds no key that it could not lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ class Controller:
         options = self._options
         self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
         keyring = options.folder.keyring()
-        model_key = options.provider.unwrap(keyring.model_key)
-        keys = KeyRelease(keyring, model_key, options.folder.envelope)
-        await self.cluster.start(options.targets, keys, self.pipeline, progress)
+        # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
+        with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
+            keys = KeyRelease(keyring, model_key, options.folder.envelope)
+            await self.cluster.start(options.targets, keys, self.pipeline, progress)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
@@ -133,7 +136,7 @@ class Controller:
         return describe_cluster(
             self.cluster,
             self.engine.load(),
-            key_provider=f"{provider.name}: {provider.describe()}",
+            key_provider=f"{provider.name}: {provider.describe()} {KEYS_IN_MEMORY}",
             uptime_seconds=int(time.monotonic() - self._started),
         )
 

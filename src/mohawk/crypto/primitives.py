@@ -44,7 +44,8 @@ class AeadKey:
     this project are counters, never random, so that they cannot collide. It does not commit to its key: where a
     recipient may be offered several keys, compare a commitment first (`crypto.stream`).
 
-    One object may be used by several threads: each call makes its own cipher context.
+    One object may be used by several threads: each call makes its own cipher context. The key is copied into the
+    library: the caller may overwrite its own copy at once, and the library's ends with this object.
     """
 
     __slots__ = ("_cipher",)
@@ -99,15 +100,20 @@ def derive(secret: Buffer, salt: bytes, info: bytes, length: int = KEY_SIZE) -> 
     return HKDF(hashes.SHA384(), length, salt, info).derive(secret)
 
 
-def derive_age(secret: Buffer, salt: bytes, info: bytes, length: int) -> bytes:
+def derive_into(secret: Buffer, salt: bytes, info: bytes, out: Buffer) -> None:
+    """`derive` into a buffer of the caller's, which the caller can overwrite; bytes cannot be."""
+    HKDF(hashes.SHA384(), len(out), salt, info).derive_into(secret, out)
+
+
+def derive_age_into(secret: Buffer, salt: bytes, info: bytes, out: Buffer) -> None:
     """HKDF-SHA-256, only because age fixes it (`crypto.stream`). As a derivation from a random key it is as strong as
     SHA-384's.
     """
-    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
+    HKDF(hashes.SHA256(), len(out), salt, info).derive_into(secret, out)
 
 
-def derive_from_passphrase(passphrase: bytes, salt: bytes, log2_cost: int) -> bytes:
-    """scrypt (RFC 7914) with N = 2^log2_cost, r = 8, p = 1: 32 bytes.
+def derive_from_passphrase_into(passphrase: Buffer, salt: bytes, log2_cost: int, out: Buffer) -> None:
+    """scrypt (RFC 7914) with N = 2^log2_cost, r = 8, p = 1, into `out` (32 bytes).
 
     Why safe: a guess costs an attacker 128 MiB as well as time, so that graphics cards and ASICs gain little. Why
     bounded: the cost is read from a file; too low would be a downgrade, too high would take our memory. Raises
@@ -115,7 +121,7 @@ def derive_from_passphrase(passphrase: bytes, salt: bytes, log2_cost: int) -> by
     """
     if not SCRYPT_MINIMUM_LOG2 <= log2_cost <= SCRYPT_MAXIMUM_LOG2:
         raise RemoteError("a passphrase cost outside the bounds", hint="N must lie between 2^17 and 2^20")
-    return Scrypt(salt, KEY_SIZE, n=1 << log2_cost, r=8, p=1).derive(passphrase)
+    Scrypt(salt, KEY_SIZE, n=1 << log2_cost, r=8, p=1).derive_into(passphrase, out)
 
 
 def sha256(data: Buffer) -> bytes:

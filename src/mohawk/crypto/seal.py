@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from mohawk.crypto.primitives import Buffer
 from mohawk.errors import RemoteError
 
 _MLKEM_SIZE = 1184
@@ -58,7 +59,7 @@ class RecipientKey:
             raise RemoteError("a sealed message that does not open with this key and context") from None
 
 
-def seal_to(public: bytes, message: bytes, info: bytes) -> bytes:
+def seal_to(public: bytes, message: Buffer, info: bytes) -> bytes:
     """`message` readable only by the holder of `public`'s private half: len(message) + SEALED_OVERHEAD bytes.
 
     Raises RemoteError when `public` is not a public key (the peer made it): wrong size, ML-KEM coefficients beyond

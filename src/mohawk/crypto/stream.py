@@ -20,7 +20,7 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
-from mohawk.crypto.primitives import TAG_SIZE, AeadKey, Buffer, derive_age
+from mohawk.crypto.primitives import TAG_SIZE, AeadKey, Buffer, derive_age_into, overwrite
 from mohawk.errors import RemoteError, UsageError
 
 CHUNK_SIZE = 1 << 16
@@ -52,9 +52,11 @@ class StreamKey:
     def __init__(self, file_key: Buffer, nonce: bytes, info: bytes) -> None:
         if len(file_key) not in _FILE_KEY_SIZES or len(nonce) != STREAM_NONCE_SIZE:
             raise UsageError("a stream key needs a file key of 16 or 32 bytes and a nonce of 16")
-        derived = derive_age(file_key, nonce, info, 32 + COMMITMENT_SIZE)
+        derived = memoryview(bytearray(32 + COMMITMENT_SIZE))
+        derive_age_into(file_key, nonce, info, derived)
         self._aead = AeadKey(derived[:32])
-        self.commitment = derived[32:]
+        self.commitment = bytes(derived[32:])
+        overwrite(derived)
 
     def seal_chunk(self, index: int, plaintext: Buffer, out: Buffer, *, final: bool) -> None:
         """`out` holds exactly len(plaintext) + 16 bytes. Only the final chunk may be shorter than CHUNK_SIZE."""

@@ -69,15 +69,21 @@ def read_file(path: Path, limit: int, *, private: bool = False) -> bytes:
     Raises HostError; PolicyError when others may read a private file.
     """
     with open_regular(path) as descriptor, translate_errors("reading a file"):
-        found = os.fstat(descriptor)
-        if private and (found.st_mode & 0o077 or found.st_uid != os.geteuid()):
-            raise PolicyError("a secret file that others may read", hint="chmod 600 it, and own it")
+        if private:
+            require_private(descriptor)
         data = bytearray()
         while len(data) <= limit and (block := os.read(descriptor, min(limit + 1 - len(data), 1 << 20))):
             data += block
     if len(data) > limit:
         raise HostError("a file beyond its size limit")
     return bytes(data)
+
+
+def require_private(descriptor: int) -> None:
+    """Raise PolicyError unless nobody but its owner, us, may touch this file."""
+    found = os.fstat(descriptor)
+    if found.st_mode & 0o077 or found.st_uid != os.geteuid():
+        raise PolicyError("a secret file that others may read", hint="chmod 600 it, and own it")
 
 
 def make_private_folder(folder: Path) -> None:
@@ -116,6 +122,19 @@ def replace_file(path: Path) -> Iterator[int]:
         finally:
             with suppress(FileNotFoundError):
                 partial.unlink()
+        sync_folder(path.parent)
+
+
+def erase_file(path: Path) -> None:
+    """Overwrite `path` with zeros, then remove it, each durably. Raises HostError.
+
+    Where the file system writes somewhere else (copy on write, flash), and for older versions of the file, this removes
+    the name only.
+    """
+    with open_regular(path, os.O_WRONLY) as descriptor, translate_errors("erasing a file"):
+        write_at(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+        os.fsync(descriptor)
+        path.unlink()
         sync_folder(path.parent)
 
 

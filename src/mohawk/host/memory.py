@@ -7,7 +7,10 @@ Rules, and the attack each stops:
 2. Left out of core dumps, and the process itself undumpable: a crash does not write weights to disk (S18).
 3. Locked against swap as far as the limit allows. How far is reported, never assumed: `locked_bytes` goes into the
    status.
-4. Overwritten when given back. What a library copied ends with the process.
+4. Keys are always locked: where the limit does not allow one page for a key, it is not opened at all. (Weights are
+   locked as far as it goes.)
+5. Overwritten when given back, and a key that was given back is not used again: it would be all zeros. What a library
+   copied ends with the process.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import mmap
 import os
 import resource
 from pathlib import Path
+from types import TracebackType
 
-from mohawk.crypto.primitives import overwrite
+from mohawk.crypto.primitives import Buffer, overwrite
 from mohawk.errors import HostError, UsageError
 
 _PR_GET_DUMPABLE = 3
@@ -43,6 +47,61 @@ class Memory:
         overwrite(self.view)
 
 
+class SecretBytes:
+    """A key of ours, in a page of its own: locked, left out of core dumps, overwritten at the end of its `with` block
+    or by `release`.
+
+    One that is dropped unreleased is unmapped with its last user, and the kernel hands the page to nobody unzeroed.
+    """
+
+    __slots__ = ("_memory",)
+
+    def __init__(self, size: int) -> None:
+        """All zeros, to be filled through `view`. Raises HostError when not one page may be locked."""
+        memory = allocate(size)
+        if not memory.locked_bytes:
+            raise HostError(
+                "this process may not keep a key out of swap", hint="allow it some locked memory: ulimit -l 64 or more"
+            )
+        self._memory: Memory | None = memory
+
+    @classmethod
+    def random(cls, size: int) -> SecretBytes:
+        """Fresh from the kernel, straight into the page."""
+        secret = cls(size)
+        if _libc().getrandom(_address(secret.view), ctypes.c_size_t(size), 0) != size:
+            raise HostError("the kernel gave no randomness")
+        return secret
+
+    @classmethod
+    def copy_of(cls, data: Buffer) -> SecretBytes:
+        """For what a library hands out as bytes: those bytes cannot be overwritten, this copy can."""
+        secret = cls(len(data))
+        secret.view[:] = data
+        return secret
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes themselves. Raises UsageError once they were given back."""
+        if self._memory is None:
+            raise UsageError("a key was used after it had been given back")
+        return self._memory.view
+
+    def release(self) -> None:
+        """Overwrite it, in every view of it; more than once does no harm."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.release()
+
+    def __enter__(self) -> SecretBytes:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
 def allocate(size: int) -> Memory:
     """`size` bytes, kept out of core dumps and, as far as the limit allows, out of swap. Raises HostError when memory
     is short.
@@ -60,8 +119,11 @@ def allocate(size: int) -> Memory:
 
 def _lock(view: memoryview) -> bool:
     """mlock the whole or nothing. False: over RLIMIT_MEMLOCK, the usual case for weights of an unprivileged process."""
-    address = ctypes.addressof(ctypes.c_char.from_buffer(view))
-    return bool(_libc().mlock(ctypes.c_void_p(address), ctypes.c_size_t(len(view))) == 0)
+    return bool(_libc().mlock(_address(view), ctypes.c_size_t(len(view))) == 0)
+
+
+def _address(view: memoryview) -> ctypes.c_void_p:
+    return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(view)))
 
 
 def harden_process() -> None:

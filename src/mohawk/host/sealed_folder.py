@@ -16,12 +16,14 @@ from mohawk.artifact.manifest import Manifest
 from mohawk.artifact.sealed_slice import SealedSlice
 from mohawk.artifact.trust import accept_manifest, check_side_file
 from mohawk.crypto.signing import PublisherPins
-from mohawk.errors import UsageError
+from mohawk.errors import NotFoundError, UsageError
 from mohawk.host.files import open_regular, read_file
 from mohawk.ids import parse_slice_id
 
 MANIFEST = "manifest.json"
 KEYRING = "keyring.json"
+RETIRED = "keyring.retired.json"
+"""A wrapped model key that is to be destroyed; there only while a change of keys is under way (spec §4.3)."""
 
 
 def slice_path(folder: Path, slice_id: str) -> Path:
@@ -48,6 +50,12 @@ class SealedFolder:
         return cls(folder, envelope, accept_manifest(envelope, pins, {}))
 
     def keyring(self) -> Keyring:
+        """Raises NotFoundError where there is none: without it the slices are garbage."""
+        if not (self.folder / KEYRING).exists():
+            raise NotFoundError(
+                "this sealed model has no keyring: nothing opens its slices",
+                hint=f"its key was destroyed, or {KEYRING} was not copied along",
+            )
         return parse_keyring(read_file(self.folder / KEYRING, MAXIMUM_KEYRING))
 
     def side_files(self) -> dict[str, bytes]:

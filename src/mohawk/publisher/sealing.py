@@ -13,16 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mohawk.artifact.keyring import Keyring, WrappedKey, wrap_data_key
+from mohawk.artifact.keyring import SALT_SIZE, Keyring, WrappedKey, wrap_data_key
 from mohawk.artifact.manifest import Manifest, SideFile
 from mohawk.artifact.sealed_slice import KEY_ID_SIZE, SealedSlice, SealingContext
 from mohawk.artifact.trust import sign_manifest
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.slicer import SliceSource
-from mohawk.crypto.primitives import KEY_SIZE, overwrite, random_bytes
+from mohawk.crypto.primitives import KEY_SIZE, random_bytes
 from mohawk.crypto.signing import PublisherKey
 from mohawk.host.files import make_private_folder, write_file
 from mohawk.host.keys import KeyProvider
+from mohawk.host.memory import SecretBytes
 from mohawk.host.sealed_folder import KEYRING, MANIFEST, slice_path
 from mohawk.host.slice_file import seal_slice
 from mohawk.nouns.model import LayerRange, ModelCard
@@ -53,20 +54,32 @@ def seal_model(
     make_private_folder(target)
     (target / MANIFEST).unlink(missing_ok=True)  # until everything else is new, this folder is not a whole model
     sources = [SliceSource(publication.source, publication.card, layers) for layers in ranges]
-    total = sum(source.size for source in sources)
-    model_key = random_bytes(KEY_SIZE)
-    slices, keys, before = [], [], 0
+    provider = publication.provider
+    with SecretBytes.random(KEY_SIZE) as model_key:
+        blob = provider.wrap(model_key.view)  # first: a token that refuses its PIN does so before gigabytes are sealed
+        try:
+            slices, keys = _seal_all(publication, sources, target, model_key, progress)
+            manifest = _manifest(publication, slices, _copy_side_files(publication.source, target))
+        except BaseException:
+            provider.destroy(blob)
+            raise
+    write_file(target / KEYRING, Keyring(provider.name, blob, keys).encode())
+    write_file(target / MANIFEST, sign_manifest(manifest, publication.publisher))
+    return manifest
+
+
+def _seal_all(
+    publication: Publication, sources: list[SliceSource], target: Path, model_key: SecretBytes, progress: Progress
+) -> tuple[tuple[SealedSlice, ...], tuple[WrappedKey, ...]]:
+    total, before = sum(source.size for source in sources), 0
+    slices, keys = [], []
     for source in sources:
         context = _context(publication, source)
         wrapped, sealed = _seal(target, context, source, model_key, _continue(progress, before, total))
         slices.append(sealed)
         keys.append(wrapped)
         before += source.size
-    keyring = Keyring(publication.provider.name, publication.provider.wrap(model_key), tuple(keys))
-    manifest = _manifest(publication, tuple(slices), _copy_side_files(publication.source, target))
-    write_file(target / KEYRING, keyring.encode())
-    write_file(target / MANIFEST, sign_manifest(manifest, publication.publisher))
-    return manifest
+    return tuple(slices), tuple(keys)
 
 
 def _continue(progress: Progress, before: int, total: int) -> Callable[[int], None]:
@@ -88,16 +101,13 @@ def _context(publication: Publication, source: SliceSource) -> SealingContext:
 
 
 def _seal(
-    target: Path, context: SealingContext, source: SliceSource, model_key: bytes, progress: Callable[[int], None]
+    target: Path, context: SealingContext, source: SliceSource, model_key: SecretBytes, progress: Callable[[int], None]
 ) -> tuple[WrappedKey, SealedSlice]:
     """A fresh data key per file: never two files under one key."""
-    data_key = bytearray(random_bytes(KEY_SIZE))
-    try:
+    with SecretBytes.random(KEY_SIZE) as data_key:
         path = slice_path(target, context.slice_id)
-        sealed = seal_slice(path, context, data_key, source.chunks(_BLOCK), progress)
-        return wrap_data_key(model_key, bytes(data_key), context, random_bytes(32)), sealed
-    finally:
-        overwrite(data_key)
+        sealed = seal_slice(path, context, data_key.view, source.chunks(_BLOCK), progress)
+        return wrap_data_key(model_key.view, data_key.view, context, random_bytes(SALT_SIZE)), sealed
 
 
 def _copy_side_files(source: Path, target: Path) -> tuple[SideFile, ...]:

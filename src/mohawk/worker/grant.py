@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant, KeyRequest
+from mohawk.crypto.primitives import KEY_SIZE
 from mohawk.crypto.seal import RecipientKey
 from mohawk.crypto.signing import verify
+from mohawk.errors import MessageError
+from mohawk.host.memory import SecretBytes
 
 
 class KeyExchange:
@@ -19,10 +22,15 @@ class KeyExchange:
         self._recipient = RecipientKey.generate()
         self.request = KeyRequest(slice_digest, self._recipient.public_bytes())
 
-    def open(self, grant: KeyGrant, controller_spki: bytes) -> bytes:
+    def open(self, grant: KeyGrant, controller_spki: bytes) -> SecretBytes:
         """The data key (32 bytes). `controller_spki`: the public key of the certificate that this connection showed.
+
+        HPKE hands it out as bytes, which Python cannot overwrite; they are dropped here, and end with the process.
 
         Raises RemoteError: not signed by that controller, or sealed for another worker, slice, manifest or connection.
         """
         verify(controller_spki, grant.signature, signed_grant(self._context, self.request.public_key, grant.sealed_key))
-        return self._recipient.open(grant.sealed_key, self._context)
+        data_key = self._recipient.open(grant.sealed_key, self._context)
+        if len(data_key) != KEY_SIZE:
+            raise MessageError("a data key of the wrong size")
+        return SecretBytes.copy_of(data_key)

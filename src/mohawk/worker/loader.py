@@ -16,7 +16,7 @@ from mohawk.artifact.trust import accept_manifest, check_side_file
 from mohawk.contract.messages import LoadStage, StageReady
 from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import ArtifactError
-from mohawk.host.memory import Memory, allocate
+from mohawk.host.memory import Memory, SecretBytes, allocate
 from mohawk.host.slice_file import open_slice
 from mohawk.host.slice_store import SliceStore
 from mohawk.model.loading import build_stage
@@ -58,16 +58,19 @@ def accept_order(order: LoadStage, pins: PublisherPins, store: SliceStore) -> As
     return Assignment(order, manifest, part)
 
 
-def load_stage(assignment: Assignment, data_key: bytes, store: SliceStore) -> LoadedStage:
+def load_stage(assignment: Assignment, data_key: SecretBytes, store: SliceStore) -> LoadedStage:
     """Open the slice into memory, build the stage and test it on the path that serves. Blocking; for a thread.
 
+    The data key is overwritten as soon as the slice is open, and here, where it is used: whoever asked for the load may
+    be gone by then.
     Raises ArtifactError (the slice is then quarantined, to be fetched again), UnsupportedModelError, HostError.
     """
     order, part = assignment.order, assignment.part
     begin = time.perf_counter()
     memory = allocate(part.context.plaintext_bytes)
     try:
-        open_slice(store.path(part), part, data_key, memory.view)
+        with data_key:
+            open_slice(store.path(part), part, data_key.view, memory.view)
     except ArtifactError:
         store.quarantine(part.digest)
         raise

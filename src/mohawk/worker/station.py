@@ -14,6 +14,7 @@ from mohawk.contract.admission import admit_part
 from mohawk.contract.messages import ElementType, StageReady, WorkerState
 from mohawk.contract.steps import StagePart
 from mohawk.errors import MessageError
+from mohawk.host.memory import SecretBytes
 from mohawk.host.slice_store import SliceStore
 from mohawk.worker.loader import Assignment, LoadedStage, load_stage
 from mohawk.worker.runner import Outcome, Runner
@@ -40,7 +41,7 @@ class Station:
         """Most tensor bytes of one step that this stage takes; none when it takes token ids."""
         return 0 if self._runner is None or self._runner.stage.is_first else self.bytes_out
 
-    async def load(self, assignment: Assignment, data_key: bytes) -> StageReady:
+    async def load(self, assignment: Assignment, data_key: SecretBytes) -> StageReady:
         """Replace what is held by this assignment's stage. Raises MohawkError; the worker then holds nothing."""
         await self.drop()
         self.state = WorkerState.LOADING
@@ -101,7 +102,7 @@ class Station:
         await self.drop()
         self._compute.shutdown()
 
-    def _hold(self, assignment: Assignment, data_key: bytes) -> LoadedStage:
+    def _hold(self, assignment: Assignment, data_key: SecretBytes) -> LoadedStage:
         """In the compute thread, like `_release`: no other touches what is loaded."""
         self._loaded = load_stage(assignment, data_key, self._store)
         return self._loaded
