@@ -23,7 +23,7 @@ def run(home: Path, *arguments: object) -> str:
 
 def refuse(home: Path, *arguments: object) -> str:
     answer = command(home, *map(str, arguments))
-    assert answer.returncode in {2, 5}, (answer.returncode, answer.stdout, answer.stderr)
+    assert answer.returncode in {2, 5, 6}, (answer.returncode, answer.stdout, answer.stderr)
     assert "Traceback" not in answer.stderr
     assert PIN not in answer.stdout + answer.stderr
     return answer.stderr

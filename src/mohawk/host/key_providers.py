@@ -15,9 +15,8 @@ _LONGEST_PIN = 256
 
 
 def open_key_provider(source: KeySource, environment: Mapping[str, str]) -> KeyProvider:
-    """The provider that `source` names; nothing is read or asked before it is used. `environment`: where a PIN may be.
-
-    Raises UsageError: a kind of provider that this version does not have.
+    """The provider that `source` names; nothing is read or asked before it is used. `environment`: where a PIN may
+    be.
     """
     match source:
         case PassphraseSource(path):
@@ -29,14 +28,17 @@ def open_key_provider(source: KeySource, environment: Mapping[str, str]) -> KeyP
 
             return TokenKey(source, partial(_read_pin, source, environment))
         case TpmSource():
-            raise UsageError("this version seals to no TPM", hint="passphrase:PATH, file:PATH or pkcs11:token=…")
+            from mohawk.host.tpm_sealed import TpmSealed
+
+            return TpmSealed(Path(source.device), source.pcrs)
 
 
 def describe_keeper(name: str) -> str:
     """The honest sentence of the provider that a keyring names, without asking it anything."""
     from mohawk.host.pkcs11 import TokenKey
+    from mohawk.host.tpm_sealed import TpmSealed
 
-    known = {provider.name: provider.describe() for provider in (PassphraseFile, KeyFile, TokenKey)}
+    known = {provider.name: provider.describe() for provider in (PassphraseFile, KeyFile, TokenKey, TpmSealed)}
     return known.get(name, "A provider that this version does not know.")
 
 
