@@ -217,6 +217,8 @@ class TlsConnection:
         chain = connection.get_verified_chain(as_cryptography=True) or []
         facts = [x509.from_native(certificate) for certificate in chain]
         peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
+        self._context.policy.check_chain(facts)
+        self._context.policy.check_group(group)
         self.standing.refuse(peer)
         self._judge(peer)
         own_leaf, key = self._own.chain[0], self._own.key
