@@ -25,6 +25,8 @@ from mohawk.identity.policy import BUILT_IN, CertificatePolicy
 from mohawk.identity.standing import Standing
 
 POST_QUANTUM_GROUP = "X25519MLKEM768"
+EXPORTER_LABEL = b"EXPORTER-mie-v1"
+"""Of keying material that binds something to one connection (RFC 8446 7.5)."""
 _REPORTED = {"X25519": "x25519"}
 """OpenSSL reports some groups in another case than it takes them; comparison is exact."""
 _WORD = re.compile(r"[A-Za-z0-9_]+", re.ASCII)

@@ -64,13 +64,17 @@ class NodeCredentials:
     def domain(self) -> str:
         return self.name.domain
 
+    @property
+    def root(self) -> Certificate:
+        """The root above our issuing authority. One of the others, where none is: judging then refuses."""
+        issuing = self.chain[1]
+        return next((root for root in self.roots if root.key_id == issuing.authority_key_id), self.roots[0])
+
     def check(self, now: datetime) -> PeerIdentity:
         """Our own identity as peers will judge it at `now`: an expired leaf shows at start. Raises
         IdentityRefusedError.
         """
-        issuing = self.chain[1]
-        root = next((root for root in self.roots if root.key_id == issuing.authority_key_id), self.roots[0])
-        return check_peer((*self.chain, root), now, self.pins, self.domain)
+        return check_peer((*self.chain, self.root), now, self.pins, self.domain)
 
     def renewed(self, chain: tuple[Certificate, ...], key: SigningKey) -> NodeCredentials:
         """The same node with a fresh leaf. Raises IdentityError when the key is not the leaf's."""
