@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mohawk.cli.authority import open_authority
 from mohawk.cli.output import human_bytes, print_json, print_table, progress_bars
+from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
 
 if TYPE_CHECKING:
@@ -59,10 +61,10 @@ def seal(
     slices: SlicesOption = 2,
     passphrase_file: Annotated[Path | None, typer.Option(help="0600 file with a passphrase (scrypt).")] = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder that holds the publisher key.")] = None,
+    password_file: PasswordFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Cut, encrypt and sign a model. Without a passphrase file, a random key file apart from the slices protects it."""
-    from mohawk.host.authority import AuthorityFolder
     from mohawk.host.memory import harden_process
     from mohawk.planning.placement import cut_evenly
     from mohawk.publisher.sealing import Publication, seal_model
@@ -70,7 +72,7 @@ def seal(
 
     harden_process()
     places = Places.load()
-    authority = AuthorityFolder(pki or places.pki)
+    authority = open_authority(pki, PasswordSource(password_file))
     publisher = authority.publisher()
     card = _read_card(folder)
     provider = choose_provider(passphrase_file, places)

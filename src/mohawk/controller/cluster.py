@@ -30,6 +30,8 @@ START_PATIENCE_SECONDS = 20.0
 RETRY_SECONDS = 0.25
 Progress = Callable[[str, int, int], None]
 """Told a worker's name, the bytes of its slice that it holds, and the slice's size."""
+Waiting = Callable[[Target], None]
+"""Told which worker does not answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,17 @@ class Cluster:
         self._steps: Link | None = None
 
     async def start(
-        self, targets: tuple[Target, ...], keys: KeyRelease, events: StepEvents, progress: Progress
+        self,
+        targets: tuple[Target, ...],
+        keys: KeyRelease,
+        events: StepEvents,
+        progress: Progress,
+        waiting: Waiting | None = None,
     ) -> None:
-        """Bring up one stage per target, in order. Raises MohawkError; then everything begun is taken down again."""
+        """Bring up one stage per target, in order; with `waiting`, for as long as it takes until each answers.
+
+        Raises MohawkError; then everything begun is taken down again.
+        """
         slices = self.folder.manifest.slices
         if len(targets) != len(slices):
             raise UsageError(
@@ -74,7 +84,7 @@ class Cluster:
             )
         try:
             for target in targets:
-                self.members.append(await self._connect(target, events))
+                self.members.append(await self._connect(target, events, waiting))
             await gather_or_cancel(self._load(index, keys, progress) for index in range(len(slices)))
             await self.reroute(events)
         except BaseException:
@@ -114,14 +124,16 @@ class Cluster:
             self._steps.abort()
         await asyncio.gather(*(member.close() for member in self.members))
 
-    async def _connect(self, target: Target, events: StepEvents) -> Member:
+    async def _connect(self, target: Target, events: StepEvents, waiting: Waiting | None) -> Member:
         """A worker that is not there yet may be starting: one whose last controller left begins anew."""
         deadline = time.monotonic() + START_PATIENCE_SECONDS
         while True:
             try:
                 return await Member.connect(self.context, target, events)
             except UnavailableError as error:
-                if time.monotonic() > deadline:
+                if waiting is not None:
+                    waiting(target)
+                elif time.monotonic() > deadline:
                     raise
                 log.info("waiting for %s: %s", target.name, error.message)
                 await asyncio.sleep(RETRY_SECONDS)

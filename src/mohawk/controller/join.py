@@ -101,7 +101,7 @@ class JoinDesk:
     def refused(self, source: str, error: MohawkError) -> None:
         self._strangers.note(EventKind.CONNECTION_REFUSED, source, error.code)
 
-    def close(self) -> None:
+    def closed(self) -> None:
         self._strangers.close()
 
     def _admit(self, data: bytes, exporter: Exporter, source: str, now: datetime) -> bytes:

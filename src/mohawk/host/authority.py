@@ -106,6 +106,10 @@ class AuthorityFolder:
         certificate, key = self.read_pair("issuing.pem")
         return Authority(certificate, key, self.root_above(certificate))
 
+    def issuing_certificate(self) -> x509.Certificate:
+        """The authority that signs leaves, without its key. Raises UsageError, HostError or IdentityError."""
+        return x509.parse_pem(self.read("issuing.pem", private=True))[0]
+
     def issuing_mark(self) -> tuple[int, int]:
         """Changes when the issuing authority is replaced: cheaper than opening its key to see."""
         with translate_errors("looking at the authority"):

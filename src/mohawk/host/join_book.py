@@ -63,7 +63,7 @@ class JoinBook:
         Raises UsageError (no such name, address or hash; too many tokens are open), HostError.
         """
         authority, second = self._authority, now.astimezone(UTC).replace(microsecond=0)
-        root = authority.root_above(authority.issuing().certificate)
+        root = authority.root_above(authority.issuing_certificate())
         node = NodeName(authority.domain, role, name)
         token = JoinToken(node, second + LIFETIME, root.pin, controller, ek_hash)
         with authority.locked():
