@@ -24,7 +24,7 @@ from mohawk.identity.root_set import RootSet
 MAXIMUM_BUNDLE = 64 * 1024
 _FORMAT = "mohawk-node-2"
 _FIELDS = frozenset({"format", "chain", "key", "roots", "roots_number"})
-_HINT = "issue the identity again with `mohawk pki issue`"
+_HINT = "join anew by a token (`mohawk worker join`), or issue it again with `mohawk pki issue`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class Worker:
         """End all connections, overwrite the weights, stop computing."""
         if self._listener is not None:
             await self._listener.close()
-        self._trust.close()
+        await self._trust.close()
         if self._ending is not None:
             await self._ending
         self._chain.close()
