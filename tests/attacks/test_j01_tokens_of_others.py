@@ -4,7 +4,7 @@ the controller never issued, a guessed proof, another key than the one that was 
 Expected: no bytes come back, whatever the cause; the audit log holds the cause.
 
 Defence: identity/join_token.py:OpenToken.verify (one MAC over name, certificate request and TPM), controller/join.py:
-JoinDesk._judge (expiry, certificate request); removed, a token for one worker brings in any node, or any key, for ever.
+JoinDesk._use_up (its ten minutes); removed, a token for one worker brings in any node, or any key, for ever.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ another key, a worker of the right domain, a leaf that has expired, a bare certi
 
 Expected: the joiner ends the handshake; its request, and so its proof, never leaves.
 
-Defence: channel/join_tls.py:ExpectedController._judge_verdict (the pin) and :_judge_server (role, domain, dates);
-removed, a machine takes its identity, roots and publisher from whoever listens there.
+Defence: channel/join_tls.py:ExpectedController._judge_verdict (the pin, before anything else) and :_judge_server (pin,
+dates, domain and role, after OpenSSL); removed, a machine takes its identity, roots and publisher from whoever listens there.
 """
 
 from __future__ import annotations
@@ -93,6 +93,13 @@ def test_the_same_names_under_another_key() -> None:
     leaf = issue_leaf(other.issuing, CONTROLLER, utc_now())
     assert reason(impostor(*shown(leaf, other.root.certificate.native))) is Reason.UNTRUSTED_ROOT
     assert reason(impostor(*shown(leaf))) is Reason.UNTRUSTED_ROOT  # the right root, under which it is not
+
+
+def test_the_pin_comes_first() -> None:
+    """Nothing else of a stranger's chain is looked at: not even its dates."""
+    foreign = Mesh()
+    late = issue_leaf(foreign.issuing, CONTROLLER, utc_now() - timedelta(days=3))
+    assert reason(impostor(*shown(late, foreign.root.certificate.native))) is Reason.UNTRUSTED_ROOT
 
 
 def test_no_root_at_all() -> None:

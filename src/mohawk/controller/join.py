@@ -110,13 +110,13 @@ class JoinDesk:
         except MessageError:
             raise JoinRefusedError(Reason.MALFORMED) from None
         token = self._authenticate(request, exporter(EXPORTER_CONTEXT, EXPORTER_SIZE))
-        spki = self._judge(token, request, now)
+        spki = self._judge(token, request)
         self._use_up(token, now)
         chain = self._authority.issue_for(token.name, spki, now)
         serial = f"{chain[0].serial:x}"
         details = {"serial": serial, "source": source, "token": token.id.hex(), "ek": token.ek_hash}
-        self._record(AuditEvent(EventKind.JOIN_ACCEPTED, str(token.name), details))
         self._book.joined(JoinedNode(token.name, now, token.ek_hash, serial))
+        self._record(AuditEvent(EventKind.JOIN_ACCEPTED, str(token.name), details))
         return self._grant(chain)
 
     def _authenticate(self, request: JoinRequest, exporter: bytes) -> OpenToken:
@@ -130,10 +130,8 @@ class JoinDesk:
             raise JoinRefusedError(Reason.FORGED) from None
         return token
 
-    def _judge(self, token: OpenToken, request: JoinRequest, now: datetime) -> bytes:
+    def _judge(self, token: OpenToken, request: JoinRequest) -> bytes:
         """The public key (SPKI) that may have the token's name. Raises JoinRefusedError."""
-        if now > token.expires:
-            raise JoinRefusedError(Reason.EXPIRED, token)
         if any(denial.subject == str(token.name) for denial in self._revocations.denials()):
             raise JoinRefusedError(Reason.REVOKED, token)
         try:
@@ -142,6 +140,7 @@ class JoinDesk:
             raise JoinRefusedError(Reason.REQUEST, token) from None
 
     def _use_up(self, token: OpenToken, now: datetime) -> None:
+        """Once, and within its ten minutes. Raises JoinRefusedError, HostError."""
         try:
             self._guard.use(str(token.name), token.id, token.issued, now, LIFETIME)
         except NonceRepeatedError:
