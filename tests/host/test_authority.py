@@ -10,7 +10,8 @@ import pytest
 
 from mohawk.crypto.signing import SigningKey, verify_publisher
 from mohawk.errors import IdentityError, PolicyError, UsageError
-from mohawk.host.authority import POLICY, AuthorityFolder, encode_pins, parse_pins
+from mohawk.host.authority import POLICY, AuthorityFolder
+from mohawk.host.publisher_file import encode_pins, parse_pins
 from mohawk.host.rotation import activate_root, introduce_root, rotate_issuing
 from mohawk.identity.names import Role
 from mohawk.identity.policy import BUILT_IN

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from mohawk.cli.worker import SPIN_COUNT
 from mohawk.errors import HostError, UnavailableError
-from mohawk.host.authority import encode_pins
 from mohawk.host.files import make_private_folder
 from mohawk.host.identity import NodeIdentity
 from mohawk.host.lifeline import write_secrets
+from mohawk.host.publisher_file import encode_pins
 from mohawk.identity.credentials import encode
 from mohawk.identity.policy import encode_policy
 

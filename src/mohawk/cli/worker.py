@@ -143,9 +143,9 @@ def open_place(folder: Path | None, password: bytes | None) -> IdentityPlace:
 
 
 def _read_pipe(descriptor: int) -> NodeIdentity:
-    from mohawk.host.authority import parse_pins
     from mohawk.host.identity import NodeIdentity
     from mohawk.host.lifeline import read_secrets
+    from mohawk.host.publisher_file import parse_pins
     from mohawk.host.yaml_file import parse_yaml
     from mohawk.identity.credentials import parse
     from mohawk.identity.policy import parse_policy

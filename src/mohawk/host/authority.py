@@ -9,11 +9,9 @@ policy, does not allow (docs/spec/identity.md 10).
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from mohawk.crypto import canonical, x509
 from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey, is_encrypted
 from mohawk.errors import ArtifactError, IdentityError, PolicyError, UsageError
 from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
+from mohawk.host.publisher_file import encode_pins, parse_pins
 from mohawk.host.yaml_file import parse_yaml
 from mohawk.identity.certificates import (
     ISSUING_LIFETIME,
@@ -257,17 +256,3 @@ class AuthorityFolder:
             return RootSet(fields.whole("number", 0, 2**63 - 1), roots), fields.blob("envelope", MAXIMUM_FILE)
         except ArtifactError:
             raise IdentityError("an authority folder whose roots cannot be read", hint=_HINT) from None
-
-
-def encode_pins(pins: PublisherPins) -> bytes:
-    """Pins as a small JSON document; they are public."""
-    return json.dumps(asdict(pins)).encode("ascii")
-
-
-def parse_pins(data: bytes) -> PublisherPins:
-    """The inverse of `encode_pins`. Raises IdentityError."""
-    try:
-        document = json.loads(data)
-        return PublisherPins(p384=str(document["p384"]), mldsa65=str(document["mldsa65"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise IdentityError("a publisher file that cannot be read", hint="copy publisher.json again") from None

@@ -15,8 +15,9 @@ from typing import Protocol
 from mohawk.crypto.signing import PublisherPins, SigningKey, is_encrypted
 from mohawk.crypto.x509 import Certificate, parse_pem
 from mohawk.errors import UsageError
-from mohawk.host.authority import MAXIMUM_FILE, POLICY, encode_pins, parse_pins
+from mohawk.host.authority import MAXIMUM_FILE, POLICY
 from mohawk.host.files import make_private_folder, read_file, write_file
+from mohawk.host.publisher_file import encode_pins, parse_pins
 from mohawk.host.yaml_file import read_yaml
 from mohawk.identity.certificates import Leaf
 from mohawk.identity.credentials import NodeCredentials, encode, parse
