@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mohawk.errors import UsageError
@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     """TLS 1.3 sequence numbers on each hop; no 0-RTT."""
     weight_encryption_enabled: Mandatory = True
     """Weights are sealed on disk."""
+    worker_cert_path: Path | None = None
+    """Certificate chain (PEM) of a worker that is started without an identity folder. Goes with MIE_WORKER_KEY_PATH."""
+    worker_key_path: Path | None = None
+    """Its private key (PEM, mode 0600). Goes with MIE_WORKER_CERT_PATH."""
+    key_password: SecretStr | None = None
+    """Opens private keys that are encrypted PEM."""
 
 
 def load_settings() -> Settings:

@@ -15,6 +15,7 @@ import pytest
 import mohawk
 from mohawk.cli.children import start_worker
 from mohawk.crypto.signing import PublisherKey
+from mohawk.host.identity import NodeIdentity
 from mohawk.identity.names import Role
 from tests.support.nodes import run
 from tests.support.tls import Mesh
@@ -31,7 +32,8 @@ def test_a_worker_imports_nothing_from_where_it_was_started(tmp_path: Path, monk
     monkeypatch.chdir(model)
 
     async def main() -> None:
-        child = await start_worker(Mesh().credentials(Role.WORKER, "w1"), PublisherKey.generate().pins(), folder)
+        identity = NodeIdentity(Mesh().credentials(Role.WORKER, "w1"), PublisherKey.generate().pins())
+        child = await start_worker(identity, folder)
         assert child.port > 0
         await child.stop()
 

@@ -64,7 +64,7 @@ def test_issuing_without_an_authority(mohawk: Terminal, tmp_path: Path):
 def test_a_worker_without_an_identity(mohawk: Terminal):
     answer = mohawk("worker", "run")
     assert answer.code == 2
-    assert "mohawk pki issue worker" in answer.err
+    assert "mohawk worker join TOKEN" in answer.err
 
 
 def test_a_worker_whose_key_others_may_read(mohawk: Terminal, authority: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -50,6 +51,16 @@ class Mohawk:
                 raise AssertionError(f"no {text!r} after {said!r}; stderr: {self.errors.read_text()[-4000:]}")
             said += block
         return said.decode()
+
+    def errors_until(self, pattern: str) -> re.Match[str]:
+        """The first match in what it says on stderr, which is a file: nothing announces its growth."""
+        deadline = time.monotonic() + START_SECONDS
+        while (found := re.search(pattern, self.errors.read_text())) is None:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"no {pattern!r} in {self.errors.read_text()[-4000:]!r}")
+            time.sleep(0.02)
+        return found
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send the signal and wait for the end; the exit code."""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "by-hand.md"
 RUNNING = ("mohawk worker run", "mohawk controller run")
+LATER = ("mohawk status", "mohawk pki token", "mohawk pki list", "mohawk worker join")
+"""What is typed when the controller runs."""
 
 
 def commands() -> list[str]:
@@ -49,30 +52,36 @@ def started() -> Iterator[list[Mohawk]]:
 
 
 def test_the_howto_works_as_written(folder: Path, started: list[Mohawk]):
-    home = folder / "home"
-    short = [
-        line for line in commands() if line.startswith("mohawk") and not line.startswith((*RUNNING, "mohawk status"))
-    ]
-    assert len(short) == 11
+    home, lines = folder / "home", [line for line in commands() if line.startswith("mohawk")]
+    short = [line for line in lines if not line.startswith((*RUNNING, *LATER))]
+    assert len(short) == 9
     write_secret(folder / "passphrase", "correct horse battery staple")
     write_secret(folder / "api.key", "a key of forty characters or so, at least")
     for line in short:
         answer = command(home, *arguments(line, folder))
         assert answer.returncode == 0, (line, answer.stderr)
 
-    worker, controller = (next(line for line in commands() if line.startswith(start)) for start in RUNNING)
-    ports = []
-    for number in (1, 2):
-        line = worker.replace("worker-1", f"worker-{number}").replace("10.0.0.11", "127.0.0.1").replace("8003", "0")
-        words = [*arguments(line.replace("--store slices", f"--store slices-{number}"), folder), "--json"]
-        started.append(Mohawk(folder / f"worker-{number}", *words))
-        ports.append(json.loads(started[-1].read_until("\n"))["port"])
-    for number, port in enumerate(ports, start=1):
-        controller = controller.replace(f"10.0.0.1{number}:8003", f"127.0.0.1:{port}")
-    words = [*arguments(controller, folder), "--port", "0", "--operator-port", "0", "--dtype", "bfloat16"]
-    started.append(Mohawk(home, *words))
-    ready = re.search(r"serving tiny on 127\.0\.0\.1:(\d+), operators on (\d+)", started[-1].read_until("\n"))
+    worker, controller = (next(line for line in lines if line.startswith(start)) for start in RUNNING)
+    ports = free_ports(2)
+    addresses = {f"10.0.0.1{number}:8003": f"127.0.0.1:{port}" for number, port in enumerate(ports, start=1)}
+    controller = changed(controller, addresses | {"10.0.0.10": "127.0.0.1"})
+    words = [*arguments(controller, folder), "--dtype", "bfloat16"]
+    started.append(Mohawk(home, *words, "--port", "0", "--operator-port", "0", "--join-port", "0"))
+    waiting = started[0].errors_until(r"waiting for worker-1 at .*; join port 127\.0\.0\.1:(\d+)")
+
+    tokens = [line for line in lines if line.startswith("mohawk pki token")]
+    join = next(line for line in lines if line.startswith("mohawk worker join"))
+    for number, (line, port) in enumerate(zip(tokens, ports, strict=True), start=1):
+        issued = command(home, *arguments(changed(line, {"10.0.0.10:8002": f"127.0.0.1:{waiting[1]}"}), folder))
+        assert issued.returncode == 0, issued.stderr
+        machine, identity = folder / f"worker-{number}", {"--identity identity": f"--identity identity-{number}"}
+        joined = command(machine, *arguments(changed(join, identity | {"TOKEN": issued.stdout.strip()}), folder))
+        assert joined.returncode == 0, joined.stderr
+        here = {"10.0.0.11": "127.0.0.1", "8003": str(port), "--store slices": f"--store slices-{number}"}
+        started.append(Mohawk(machine, *arguments(changed(worker, identity | here), folder), "--json"))
+    ready = re.search(r"serving tiny on 127\.0\.0\.1:(\d+), operators on (\d+)", started[0].read_until("\n"))
     assert ready is not None
+    assert "worker/worker-2" in command(home, "pki", "list").stdout
 
     assert len(ask(folder, int(ready[1]))) == 16
     status = command(
@@ -88,9 +97,25 @@ def test_the_howto_works_as_written(folder: Path, started: list[Mohawk]):
     assert {hop["session"]["group"] for hop in json.loads(status.stdout)["hops"]} == {"X25519MLKEM768"}
     assert json.loads(status.stdout)["key_provider"].startswith("passphrase-file: ")
 
-    assert started[2].stop() == 0
-    assert [node.stop() for node in started[:2]] == [0, 0]
+    assert [node.stop() for node in started] == [0, 0, 0]
     assert all("Traceback" not in node.errors.read_text() for node in started)
+
+
+def changed(line: str, replacements: dict[str, str]) -> str:
+    """A command for this machine instead of the howto's."""
+    for old, new in replacements.items():
+        assert old in line
+        line = line.replace(old, new)
+    return line
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; the howto names its workers' before they run."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 def ask(folder: Path, port: int) -> list[int]:

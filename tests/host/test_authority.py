@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mohawk.crypto.signing import verify_publisher
+from mohawk.crypto.signing import SigningKey, verify_publisher
 from mohawk.errors import IdentityError, PolicyError, UsageError
-from mohawk.host.authority import AuthorityFolder, encode_pins, parse_pins
+from mohawk.host.authority import POLICY, AuthorityFolder
+from mohawk.host.publisher_file import encode_pins, parse_pins
+from mohawk.host.rotation import activate_root, introduce_root, rotate_issuing
 from mohawk.identity.names import Role
+from mohawk.identity.policy import BUILT_IN
 
 NOW = datetime.now(UTC)
+PASSWORD = b"correct horse battery staple"
 
 
 @pytest.fixture
@@ -77,3 +81,50 @@ def test_pins_are_of_the_publisher_s_two_keys(authority: AuthorityFolder):
 def test_pins_that_are_none(data: bytes):
     with pytest.raises(IdentityError):
         parse_pins(data)
+
+
+def test_a_key_under_a_password_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening costs a tenth of a second on purpose; a controller signs a deny-list every minute on its event loop."""
+    folder = AuthorityFolder(tmp_path / "pki", PASSWORD)
+    folder.initialise("mesh.example", NOW)
+    assert folder.is_encrypted
+    opened: list[bytes] = []
+    real = SigningKey.from_pem
+
+    def from_pem(pem: bytes, password: bytes | None = None) -> SigningKey:
+        opened.append(pem)
+        return real(pem, password)
+
+    monkeypatch.setattr("mohawk.host.authority.SigningKey.from_pem", from_pem)
+    again = AuthorityFolder(tmp_path / "pki", PASSWORD)
+    for _ in range(3):
+        again.issue_node(Role.WORKER, "w1", NOW)
+        again.deny_list_signer(NOW)
+    assert len(opened) == 2
+    rotate_issuing(AuthorityFolder(tmp_path / "pki", PASSWORD), NOW)  # by another process
+    again.issue_node(Role.WORKER, "w1", NOW)
+    assert len(opened) > 2
+
+
+def test_no_private_key_lies_in_clear_under_a_password(tmp_path: Path) -> None:
+    folder = AuthorityFolder(tmp_path / "pki", PASSWORD)
+    folder.initialise("mesh.example", NOW)
+    introduce_root(folder, NOW)
+    activate_root(folder)
+    folder.deny_list_signer(NOW)
+    for path in folder.folder.iterdir():
+        assert b"BEGIN PRIVATE KEY" not in path.read_bytes(), path.name
+    assert AuthorityFolder(folder.folder).issuing_certificate() == folder.issuing().certificate, "without the password"
+    with pytest.raises(UsageError, match="encrypted"):
+        AuthorityFolder(folder.folder).issuing()
+
+
+def test_the_policy_is_the_file_s_and_the_guide_s_without_one(tmp_path: Path) -> None:
+    folder = AuthorityFolder(tmp_path / "pki")
+    folder.initialise("mesh.example", NOW)
+    assert folder.policy() == BUILT_IN
+    (folder.folder / POLICY).unlink()
+    assert folder.policy() == BUILT_IN
+    (folder.folder / POLICY).write_text("certificate: {}")
+    with pytest.raises(UsageError, match=POLICY):
+        folder.issue_node(Role.WORKER, "w1", NOW)

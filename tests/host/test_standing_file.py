@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from mohawk.errors import HostError, IdentityError
-from mohawk.host.standing_file import keep_standing
+from mohawk.host.authority import AuthorityFolder
+from mohawk.host.revocations import Revocations
+from mohawk.host.rotation import activate_root, introduce_root, retire_root
+from mohawk.host.standing_file import keep_standing, save_standing
 from mohawk.identity.certificates import issue_issuing, issue_root
 from mohawk.identity.denylist import issue_deny_list, issue_deny_list_signer
 from mohawk.identity.root_set import RootSet, sign_roots
@@ -67,3 +70,37 @@ def test_a_list_in_a_greeting_is_kept_too(tmp_path: Path) -> None:
     mesh = Mesh()
     begin(mesh, tmp_path / "trust.json").hear(mesh.deny_list(3, age=timedelta(minutes=1)), utc_now())
     assert begin(mesh, tmp_path / "trust.json").deny_list_number == 3
+
+
+def test_roots_come_back_to_an_identity_that_does_not_know_its_set(tmp_path: Path) -> None:
+    """Two PEM files hold roots and no number; the second time, a crash came before they were rewritten."""
+    authority, path = AuthorityFolder(tmp_path / "pki"), tmp_path / "trust.json"
+    authority.initialise(DOMAIN, utc_now())
+    first = Standing(authority.root_set(), DOMAIN)
+    keep_standing(first, path, utc_now())
+    introduce_root(authority, utc_now())
+    both = authority.roots_envelope()
+    first.learn_roots(both, utc_now())
+    for roots in (first.roots.roots, first.roots.roots[:1]):
+        second = Standing(RootSet(0, roots), DOMAIN)
+        keep_standing(second, path, utc_now())
+        assert second.roots == first.roots
+    activate_root(authority)
+    retire_root(authority)
+    first.learn_roots(authority.roots_envelope(), utc_now())
+    third = Standing(RootSet(0, authority.roots()), DOMAIN)
+    keep_standing(third, path, utc_now())
+    assert third.roots.number == 2
+    with pytest.raises(IdentityError, match="newer"):
+        third.learn_roots(both, utc_now())
+
+
+def test_what_a_joiner_was_told_is_there_at_its_first_start(tmp_path: Path) -> None:
+    authority = AuthorityFolder(tmp_path / "pki")
+    authority.initialise(DOMAIN, utc_now())
+    joined = Standing(authority.root_set(), DOMAIN)
+    joined.learn_deny_list(Revocations(authority).issue(utc_now()), utc_now())
+    save_standing(joined, tmp_path / "trust.json")
+    started = Standing(authority.root_set(), DOMAIN)
+    keep_standing(started, tmp_path / "trust.json", utc_now())
+    assert started.deny_list_number == 1

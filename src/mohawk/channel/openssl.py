@@ -46,17 +46,18 @@ class Pipe:
     `with`, which releases it on every way out.
     """
 
-    __slots__ = ("_connection", "_incoming", "_into", "_out", "_outgoing", "_ssl", "room")
+    __slots__ = ("_connection", "_incoming", "_into", "_out", "_outgoing", "_size", "_ssl", "room")
 
-    def __init__(self, connection: SSL.Connection) -> None:
+    def __init__(self, connection: SSL.Connection, size: int = TAKE_BYTES) -> None:
         self._connection = connection
         self._ssl = connection._ssl
         self._into = connection._into_ssl
         self._out = connection._from_ssl
-        self._outgoing = ffi.new("char[]", TAKE_BYTES)
-        self._incoming = ffi.new("char[]", TAKE_BYTES)
+        self._size = size
+        self._outgoing = ffi.new("char[]", size)
+        self._incoming = ffi.new("char[]", size)
         self.room = memoryview(ffi.buffer(self._incoming))
-        """256 KiB for a pump to receive into, before `put_room`."""
+        """`size` bytes for a pump to receive into, before `put_room`."""
 
     def put(self, ciphertext: Buffer) -> None:
         """Bytes from the peer."""
@@ -72,8 +73,8 @@ class Pipe:
             raise MemoryError("OpenSSL could not hold the received bytes")
 
     def take(self) -> bytes:
-        """Bytes for the peer, at most 256 KiB; empty when there are none."""
-        count = lib.BIO_read(self._out, self._outgoing, TAKE_BYTES)
+        """Bytes for the peer, at most `size`; empty when there are none."""
+        count = lib.BIO_read(self._out, self._outgoing, self._size)
         return bytes(ffi.buffer(self._outgoing, count)) if count > 0 else b""
 
     def read_into(self, target: Buffer) -> int:

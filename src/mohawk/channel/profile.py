@@ -21,9 +21,12 @@ from mohawk.crypto.signing import SigningKey
 from mohawk.crypto.x509 import Certificate
 from mohawk.errors import HandshakeError, UsageError
 from mohawk.identity.credentials import NodeCredentials
+from mohawk.identity.policy import BUILT_IN, CertificatePolicy
 from mohawk.identity.standing import Standing
 
 POST_QUANTUM_GROUP = "X25519MLKEM768"
+EXPORTER_LABEL = b"EXPORTER-mie-v1"
+"""Of keying material that binds something to one connection (RFC 8446 7.5)."""
 _REPORTED = {"X25519": "x25519"}
 """OpenSSL reports some groups in another case than it takes them; comparison is exact."""
 _WORD = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -80,6 +83,9 @@ MIE_DEFAULT = Profile(
 )
 """Between nodes."""
 
+MIE_JOIN = replace(MIE_DEFAULT, name="mie-join", alpn=("mie-join/1",))
+"""For a node that has no certificate yet: as between nodes, but only the server shows who it is."""
+
 MIE_API = Profile(
     name="mie-api",
     version="TLSv1.3",
@@ -101,12 +107,17 @@ class NodeContext:
     deny-list nobody is let in.
     """
 
-    __slots__ = ("client", "credentials", "domain", "profile", "server", "standing")
+    __slots__ = ("client", "credentials", "domain", "policy", "profile", "server", "standing")
 
     def __init__(
-        self, credentials: NodeCredentials, profile: Profile = MIE_DEFAULT, standing: Standing | None = None
+        self,
+        credentials: NodeCredentials,
+        profile: Profile = MIE_DEFAULT,
+        standing: Standing | None = None,
+        policy: CertificatePolicy = BUILT_IN,
     ) -> None:
         self.profile = profile
+        self.policy = policy
         self.domain = credentials.domain
         self.standing = standing or Standing(credentials.root_set, credentials.domain)
         self.renew(credentials)

@@ -1,4 +1,5 @@
-"""A look-alike of `ssl.SSLContext` over the API profile, for HTTP servers and clients (docs/spec/channel.md 5).
+"""A look-alike of `ssl.SSLContext`, for HTTP servers and clients over the API profile (docs/spec/channel.md 5) and for
+the join port (`channel.join_tls`).
 
 asyncio and anyio never check for `ssl.SSLContext`: they call `wrap_bio` and then a handful of `ssl.SSLObject`'s
 methods. That is undocumented duck typing; tests/channel/test_stdlib_tls.py runs a real asyncio server and client over
@@ -22,12 +23,22 @@ from OpenSSL import SSL
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 
 from mohawk.channel.openssl import Buffer, Pipe
-from mohawk.channel.profile import MIE_API, Profile, new_context, select_protocol, show_chain, trust_roots
+from mohawk.channel.profile import (
+    EXPORTER_LABEL,
+    MIE_API,
+    Profile,
+    new_context,
+    select_protocol,
+    show_chain,
+    trust_roots,
+)
 from mohawk.crypto.signing import SigningKey
 from mohawk.crypto.x509 import Certificate
-from mohawk.errors import HandshakeError
+from mohawk.errors import HandshakeError, RemoteError
 
 _RECORD = 1 << 14
+_TAKE_BYTES = 1 << 15
+"""Most ciphertext that is moved at once. Two buffers of it are held for whoever opens a connection, whoever that is."""
 _Result = TypeVar("_Result")
 
 
@@ -47,14 +58,31 @@ def api_client_context(roots: tuple[Certificate, ...], profile: Profile = MIE_AP
     return ApiContext(context, profile)
 
 
+def check_host(connection: SSL.Connection, host: str) -> None:
+    """Raises HandshakeError unless the server's certificate is for `host`, a name or an address."""
+    verify = verify_ip_address if _is_address(host) else verify_hostname
+    try:
+        verify(connection, host)
+    except (service_identity.VerificationError, service_identity.CertificateError):
+        raise HandshakeError("the certificate is not for this host name") from None
+
+
 class ApiContext:
-    """What asyncio and httpx take for an `ssl.SSLContext`."""
+    """What asyncio and httpx take for an `ssl.SSLContext`. `check_server` is what a client asks of a server whose chain
+    OpenSSL has verified; it raises RemoteError.
+    """
 
     verify_mode = ssl.CERT_REQUIRED
     check_hostname = True
 
-    def __init__(self, context: SSL.Context, profile: Profile) -> None:
+    def __init__(
+        self,
+        context: SSL.Context,
+        profile: Profile,
+        check_server: Callable[[SSL.Connection, str], None] = check_host,
+    ) -> None:
         self.profile = profile
+        self.check_server = check_server
         self._context = context
 
     def set_alpn_protocols(self, protocols: list[str]) -> None:
@@ -101,7 +129,7 @@ class ApiTls:
         self.server_hostname = server_hostname
         self.server_side = server_hostname is None
         self._connection = connection
-        self._pipe = Pipe(connection)
+        self._pipe = Pipe(connection, _TAKE_BYTES)
         self._incoming, self._outgoing = channels
         self._is_checked = False
 
@@ -109,10 +137,8 @@ class ApiTls:
         self._run(self._connection.do_handshake)
         try:
             self._check()
-        except HandshakeError as error:
-            raise ssl.SSLError(1, error.message) from None
-        except (service_identity.VerificationError, service_identity.CertificateError):
-            raise ssl.SSLCertVerificationError(1, "the certificate is not for this host name") from None
+        except RemoteError as error:
+            raise ssl.SSLCertVerificationError(1, error.message) from None
         self._is_checked = True
 
     def read(self, size: int = _RECORD, buffer: bytearray | memoryview | None = None) -> bytes | int:
@@ -157,6 +183,11 @@ class ApiTls:
         """The key exchange, as OpenSSL spells it: `X25519MLKEM768` is post-quantum, `x25519` is not."""
         return self._connection.get_group_name() or ""
 
+    def exporter(self, context: bytes, length: int) -> bytes:
+        """Keying material under the label EXPORTER-mie-v1 (RFC 8446 7.5), equal on both ends and nowhere else."""
+        self._require_checked()
+        return self._connection.export_keying_material(EXPORTER_LABEL, length, context)
+
     def selected_alpn_protocol(self) -> str | None:
         return self._connection.get_alpn_proto_negotiated().decode("ascii", "replace") or None
 
@@ -173,8 +204,7 @@ class ApiTls:
         cipher, version, _ = self.cipher()
         self.context.profile.check(version, self.group(), cipher, self.selected_alpn_protocol() or "")
         if self.server_hostname is not None:
-            verify = verify_ip_address if _is_address(self.server_hostname) else verify_hostname
-            verify(self._connection, self.server_hostname)
+            self.context.check_server(self._connection, self.server_hostname)
 
     def _require_checked(self) -> None:
         if not self._is_checked:

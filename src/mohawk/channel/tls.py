@@ -20,32 +20,17 @@ from OpenSSL import SSL
 
 from mohawk.channel import record
 from mohawk.channel.openssl import TAKE_BYTES, Buffer, Pipe
-from mohawk.channel.profile import NodeContext
+from mohawk.channel.profile import EXPORTER_LABEL, NodeContext
+from mohawk.channel.verdicts import openssl_refusal
 from mohawk.crypto import x509
 from mohawk.errors import HandshakeError, RemoteError
 from mohawk.identity.certificates import PeerIdentity, check_peer
-from mohawk.identity.names import IdentityRefusedError, NodeName, Reason
+from mohawk.identity.names import NodeName
 from mohawk.identity.standing import Standing
 
 MAXIMUM_HELLO = 16 * 1024
 _FLUSH_BYTES = TAKE_BYTES - (2 << 14)
 """Plaintext after which ciphertext is handed on: one more record and all overheads still fit one `take`."""
-_EXPORTER_LABEL = b"EXPORTER-mie-v1"
-
-_OPENSSL_REASONS = {
-    9: (Reason.NOT_YET_VALID, "a certificate that is not valid yet"),
-    10: (Reason.EXPIRED, "a certificate that has expired"),
-    7: (Reason.BROKEN_CHAIN, "a certificate that its alleged issuer did not sign"),
-    18: (Reason.UNTRUSTED_ROOT, "a self-signed certificate"),
-    19: (Reason.UNTRUSTED_ROOT, "a chain that ends in a root we do not pin"),
-    20: (Reason.UNTRUSTED_ROOT, "a chain that ends in a root we do not pin"),
-    21: (Reason.UNTRUSTED_ROOT, "a chain that ends in a root we do not pin"),
-    24: (Reason.AUTHORITY, "a certificate signed by one that is no authority"),
-    25: (Reason.AUTHORITY, "an authority below one that may have none"),
-    26: (Reason.EXTENDED_KEY_USAGE, "a certificate that is not for this end of a connection"),
-    79: (Reason.AUTHORITY, "a certificate signed by one that is no authority"),
-}
-"""X509_V_ERR_* (openssl/x509_vfy.h) to our reasons; any other is BROKEN_CHAIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +202,8 @@ class TlsConnection:
         chain = connection.get_verified_chain(as_cryptography=True) or []
         facts = [x509.from_native(certificate) for certificate in chain]
         peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
+        self._context.policy.check_chain(facts)
+        self._context.policy.check_group(group)
         self.standing.refuse(peer)
         self._judge(peer)
         own_leaf, key = self._own.chain[0], self._own.key
@@ -236,7 +223,7 @@ class TlsConnection:
         )
 
     def _export(self, context: bytes, length: int) -> bytes:
-        return self._connection.export_keying_material(_EXPORTER_LABEL, length, context)
+        return self._connection.export_keying_material(EXPORTER_LABEL, length, context)
 
     def _record_secret(self, context: bytes) -> bytes:
         return self._connection.export_keying_material(record.EXPORTER_LABEL, record.SECRET_SIZE, context)
@@ -250,8 +237,7 @@ class TlsConnection:
     def _refusal(self, error: SSL.Error) -> RemoteError:
         verdict = self._connection.get_app_data()
         if verdict is not None:
-            reason, message = _OPENSSL_REASONS.get(verdict, (Reason.BROKEN_CHAIN, "a chain that does not verify"))
-            return IdentityRefusedError(reason, message)
+            return openssl_refusal(verdict)
         return HandshakeError(f"the TLS handshake failed ({_words(error)})")
 
     def _broken(self, error: SSL.Error) -> RemoteError:

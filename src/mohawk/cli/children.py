@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mohawk.cli.worker import SPIN_COUNT
-from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import HostError, UnavailableError
-from mohawk.host.authority import encode_pins
 from mohawk.host.files import make_private_folder
+from mohawk.host.identity import NodeIdentity
 from mohawk.host.lifeline import write_secrets
-from mohawk.identity.credentials import NodeCredentials, encode
+from mohawk.host.publisher_file import encode_pins
+from mohawk.identity.credentials import encode
+from mohawk.identity.policy import encode_policy
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -42,11 +43,11 @@ class Child:
             await self.process.wait()
 
 
-async def start_worker(credentials: NodeCredentials, pins: PublisherPins, folder: Path) -> Child:
+async def start_worker(identity: NodeIdentity, folder: Path) -> Child:
     """Start a worker on a free port of 127.0.0.1 with its store in `folder`. Raises UnavailableError when it does not
     come up.
     """
-    name = credentials.name.name
+    name = identity.credentials.name.name
     log = folder / "worker.log"
     theirs, ours = os.pipe()
     try:
@@ -55,7 +56,7 @@ async def start_worker(credentials: NodeCredentials, pins: PublisherPins, folder
         os.close(theirs)
     child = Child(name, 0, process, ours, log)
     try:
-        write_secrets(ours, encode(credentials), encode_pins(pins))
+        write_secrets(ours, encode(identity.credentials), encode_pins(identity.pins), encode_policy(identity.policy))
         child.port = await _read_port(process)
     except (HostError, UnavailableError, asyncio.CancelledError):
         await child.stop()

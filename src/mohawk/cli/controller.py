@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mohawk.cli.authority import open_authority
 from mohawk.cli.key_option import KeyOption, name_provider
 from mohawk.cli.output import progress_bars
-from mohawk.cli.places import Places
+from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.signals import Interruption
 from mohawk.errors import UsageError
 
@@ -42,23 +44,35 @@ def run(
     host: Annotated[str, typer.Option(help="Address of API and operator port.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,
     operator_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk status`.")] = 8004,
+    join_host: Annotated[str, typer.Option(help="Address of the join port; workers must reach it.")] = "127.0.0.1",
+    join_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk worker join`.")] = 8002,
+    password_file: PasswordFileOption = None,
 ) -> None:
-    """Serve a sealed model on workers that are already running, until Ctrl-C."""
+    """Serve a sealed model, until Ctrl-C. Waits for workers that do not run yet: they may have to join first."""
     from mohawk.cli.deployment import parse_compute
     from mohawk.config import load_settings
     from mohawk.controller.service import ControllerOptions
-    from mohawk.host.authority import AuthorityFolder
-    from mohawk.host.identity import read_api_identity, read_api_key, read_node_identity, read_publisher_pins
+    from mohawk.host.identity import (
+        IdentityFolder,
+        is_api_identity_encrypted,
+        read_api_identity,
+        read_api_key,
+        read_node_identity,
+        read_publisher_pins,
+    )
     from mohawk.host.memory import harden_process
     from mohawk.host.sealed_folder import SealedFolder
 
     harden_process()
     settings = load_settings()
     folder = SealedFolder.open(model, read_publisher_pins(identity))
-    credentials = read_node_identity(identity)
+    passwords = PasswordSource(password_file)
+    is_encrypted = IdentityFolder(identity).is_encrypted
+    credentials = read_node_identity(identity, passwords.to_open(is_encrypted=is_encrypted))
     credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
-    authority = AuthorityFolder(pki or Places(settings.home).pki)
+    authority = open_authority(pki, passwords)
     authority.issuing()  # without it no deny-list is issued, and no worker lets anybody in: say so now
+    authority.policy().check_chain((*credentials.chain, credentials.root))
     options = ControllerOptions(
         credentials=credentials,
         authority=authority,
@@ -69,9 +83,13 @@ def run(
         kv_tokens=kv_tokens,
         operator_host=host,
         operator_port=operator_port,
+        join_host=join_host,
+        join_port=join_port,
     )
-    leaf, api_key = read_api_identity(api_identity), read_api_key(api_key_file)
-    asyncio.run(_serve(options, leaf, api_key, (host, port), require_pq=settings.api_require_pq))
+    key = read_api_key(api_key_file)
+    is_encrypted = is_api_identity_encrypted(api_identity)
+    leaf = read_api_identity(api_identity, passwords.to_open(is_encrypted=is_encrypted))
+    asyncio.run(_serve(options, leaf, key, (host, port), require_pq=settings.api_require_pq))
 
 
 async def _serve(
@@ -81,12 +99,21 @@ async def _serve(
     from mohawk.controller.service import Controller
 
     interruption = Interruption()
-    controller = Controller(options)
+    told: set[str] = set()
+
+    def waiting(target: Target) -> None:
+        if target.name not in told:
+            told.add(target.name)
+            joins = f"join port {options.join_host}:{controller.join_port}"
+            typer.echo(f"waiting for {target.name} at {target.host}:{target.port}; {joins}", err=True)
+
+    controller = Controller(replace(options, waiting=waiting))
     try:
         with progress_bars() as report:
             operator_port = await interruption.guard(controller.start(report))
         api = await open_api(controller, leaf, key, address, require_pq=require_pq)
-        typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, operators on {operator_port}")
+        ports = f"operators on {operator_port}, joins on {controller.join_port}"
+        typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
         await interruption.wait()
         await api.close()
     finally:

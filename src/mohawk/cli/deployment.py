@@ -23,7 +23,7 @@ from mohawk.controller.tasks import gather_or_cancel
 from mohawk.errors import UnavailableError, UsageError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, write_file
-from mohawk.host.identity import read_api_key
+from mohawk.host.identity import NodeIdentity, read_api_key
 from mohawk.host.keys import KeyProvider
 from mohawk.identity.certificates import LEAF_MAXIMUM, Leaf
 from mohawk.identity.names import Role
@@ -37,7 +37,9 @@ API_HOSTS = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True, slots=True)
 class DeploymentOptions:
-    """`model` None: the demo model. `compute` None: the weights' own type. Ports of 0 are chosen by the system."""
+    """`model` None: the demo model. `compute` None: the weights' own type. Ports of 0 are chosen by the system; without
+    a `join_port` nobody can join. `password`: of the authority's keys.
+    """
 
     model: Path | None
     workers: int
@@ -46,6 +48,9 @@ class DeploymentOptions:
     kv_tokens: int = 0
     api_port: int = 8443
     operator_port: int = 8004
+    join_host: str = "127.0.0.1"
+    join_port: int | None = None
+    password: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -67,7 +72,7 @@ class Deployment:
 
     async def prepare(self) -> AuthorityFolder:
         """Authority and sealed model. Blocking work runs in a thread. Raises MohawkError."""
-        authority = prepare_authority(self.places, datetime.now(UTC))
+        authority = prepare_authority(self.places, datetime.now(UTC), self.options.password)
         options, cancelled = self.options, threading.Event()
 
         def report(what: str, done: int, total: int) -> None:
@@ -105,6 +110,8 @@ class Deployment:
             compute=self.options.compute,
             kv_tokens=self.options.kv_tokens,
             operator_port=self.options.operator_port,
+            join_host=self.options.join_host,
+            join_port=self.options.join_port,
         )
         self.controller = Controller(options)
         self.operator_port = await self.controller.start(self.report)
@@ -137,7 +144,7 @@ class Deployment:
         credentials = authority.issue_node(Role.WORKER, name, datetime.now(UTC), LEAF_MAXIMUM)
         folder = self.places.worker(name)
         make_private_folder(folder)
-        return await start_worker(credentials, authority.pins(), folder)
+        return await start_worker(NodeIdentity(credentials, authority.pins(), authority.policy()), folder)
 
     def _api_key(self) -> str:
         """This user's API key, made on first use."""

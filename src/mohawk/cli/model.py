@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mohawk.cli.authority import open_authority
 from mohawk.cli.key_option import KeyOption, choose_provider, name_provider
 from mohawk.cli.output import human_bytes, print_json, print_table, progress_bars
+from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
 
 if TYPE_CHECKING:
@@ -62,11 +64,11 @@ def seal(
     slices: SlicesOption = 2,
     key: KeyOption = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder that holds the publisher key.")] = None,
+    password_file: PasswordFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Cut, encrypt and sign a model. Without --key, a random key file apart from the slices protects it."""
     from mohawk.config import load_settings
-    from mohawk.host.authority import AuthorityFolder
     from mohawk.host.memory import harden_process
     from mohawk.planning.placement import cut_evenly
     from mohawk.publisher.sealing import Publication, seal_model
@@ -74,7 +76,7 @@ def seal(
 
     harden_process()
     settings = load_settings()
-    authority = AuthorityFolder(pki or Places(settings.home).pki)
+    authority = open_authority(pki, PasswordSource(password_file))
     publisher = authority.publisher()
     card = _read_card(folder)
     provider = choose_provider(key, settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mohawk.cli.output import print_json, print_table, write_text
+from mohawk.cli.passwords import PasswordSource
 from mohawk.cli.places import Places
 from mohawk.errors import UsageError
 
@@ -126,13 +127,16 @@ def withdraw(
 def open_client(controller: str, identity: Path | None) -> OperatorClient:
     """`controller@10.0.0.5:8004` -> a client of it. Raises UsageError, HostError, PolicyError, IdentityError."""
     from mohawk.client.operator import OperatorClient
-    from mohawk.host.identity import read_node_identity
+    from mohawk.host.identity import IdentityFolder
 
     name, _, address = controller.rpartition("@")
     host, _, port = address.rpartition(":")
     if not (name and host and port.isascii() and port.isdecimal()):
         raise UsageError("a controller is given as NAME@HOST:PORT", hint=DEFAULT_CONTROLLER, field="controller")
-    return OperatorClient(read_node_identity(identity or Places.load().operator), host.strip("[]"), int(port), name)
+    folder = identity or Places.load().operator
+    password = PasswordSource().to_open(is_encrypted=IdentityFolder(folder).is_encrypted)
+    credentials = IdentityFolder(folder, password).read().credentials
+    return OperatorClient(credentials, host.strip("[]"), int(port), name)
 
 
 def _do(client: OperatorClient, order: Message, *, as_json: bool) -> None:

@@ -36,13 +36,15 @@ class PreparedModel:
     source: Path | None
 
 
-def prepare_authority(places: Places, now: datetime) -> AuthorityFolder:
-    """This user's authority, made on first use, with a fresh operator identity for `mohawk status`."""
-    authority = AuthorityFolder(places.pki)
+def prepare_authority(places: Places, now: datetime, password: bytes | None = None) -> AuthorityFolder:
+    """This user's authority, made on first use, with a fresh operator identity for `mohawk status`. `password`: of its
+    keys.
+    """
+    authority = AuthorityFolder(places.pki, password)
     if not authority.exists:
         authority.initialise(DEFAULT_DOMAIN, now)
     operator = authority.issue_node(Role.OPERATOR, "operator", now, LEAF_MAXIMUM)
-    write_node_identity(places.operator, operator, authority.pins())
+    write_node_identity(places.operator, operator, authority.pins(), authority.policy())
     return authority
 
 

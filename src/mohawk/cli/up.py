@@ -10,6 +10,8 @@ import typer
 
 from mohawk.cli.key_option import KeyOption, choose_provider
 from mohawk.cli.output import print_json, progress_bars
+from mohawk.cli.passwords import PasswordFileOption, PasswordSource
+from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
 
 if TYPE_CHECKING:
@@ -26,17 +28,33 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,
     operator_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk status`.")] = 8004,
     key: KeyOption = None,
+    password_file: PasswordFileOption = None,
+    join_host: Annotated[str, typer.Option(help="Address of the join port.")] = "127.0.0.1",
+    join_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Let workers join here (8002).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Announce readiness as one JSON document.")] = False,
 ) -> None:
     """Seal a model, start workers and a controller, and serve it until Ctrl-C."""
     from mohawk.cli.deployment import Deployment, DeploymentOptions, parse_compute
     from mohawk.config import load_settings
+    from mohawk.host.authority import AuthorityFolder
     from mohawk.host.memory import harden_process
 
     harden_process()
     settings = load_settings()
-    provider = choose_provider(key, settings)
-    options = DeploymentOptions(model, workers, provider, parse_compute(dtype), kv_tokens, port, operator_port)
+    passwords = PasswordSource(password_file)
+    authority = AuthorityFolder(Places(settings.home).pki)
+    options = DeploymentOptions(
+        model,
+        workers,
+        choose_provider(key, settings),
+        parse_compute(dtype),
+        kv_tokens,
+        port,
+        operator_port,
+        join_host,
+        join_port,
+        passwords.to_open(is_encrypted=authority.is_encrypted) if authority.exists else passwords.given(),
+    )
     with progress_bars() as report:
         deployment = Deployment(settings, options, report)
         asyncio.run(_serve(deployment, json))
@@ -70,7 +88,8 @@ def announce(deployment: Deployment, *, as_json: bool) -> None:
     }
     if as_json:
         extra = {"api_key_file": str(places.api_key), "model": deployment.controller.engine.model_id}
-        print_json(facts | extra | {"operator_port": deployment.operator_port})
+        ports = {"operator_port": deployment.operator_port, "join_port": deployment.controller.join_port}
+        print_json(facts | extra | ports)
         return
     typer.echo(f"serving {deployment.controller.engine.model_id} on {len(deployment.children)} workers")
     for name, value in facts.items():

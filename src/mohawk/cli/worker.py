@@ -1,23 +1,25 @@
-"""`mohawk worker run`: a worker started by hand, or by `mohawk up` as its child."""
+"""`mohawk worker`: join by a token, and run: started by hand, or by `mohawk up` as its child."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mohawk.cli.output import json_text
+from mohawk.cli.output import json_text, print_json
+from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
 from mohawk.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
-    from mohawk.crypto.signing import PublisherPins
+    from mohawk.host.identity import IdentityPlace, NodeIdentity
     from mohawk.identity.credentials import NodeCredentials
 
 SPIN_COUNT = "30000"
@@ -27,15 +29,52 @@ the worker whose turn it is: 40 % of the tokens per second (bench/README.md).
 
 app = typer.Typer(help="Hold one sealed slice and compute.", no_args_is_help=True)
 
+IdentityOption = Annotated[
+    Path | None,
+    typer.Option(help="Identity folder; without it, the files of MIE_WORKER_CERT_PATH and MIE_WORKER_KEY_PATH."),
+]
+
 
 @app.callback()
 def _worker() -> None:
     pass
 
 
+@app.command("join")
+def join_cluster(
+    token: Annotated[str, typer.Argument(help="From `mohawk pki token`; - reads it from standard input.")],
+    identity: IdentityOption = None,
+    password_file: PasswordFileOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Become a node: make a key here, and have the token's controller certify it. On a machine that others use, give
+    the token by standard input: command lines are public there.
+    """
+    from mohawk.host.files import make_private_folder
+    from mohawk.host.memory import harden_process
+    from mohawk.host.standing_file import save_standing
+    from mohawk.identity.join_token import parse_token
+    from mohawk.worker.joining import join
+
+    harden_process()
+    parsed = parse_token((sys.stdin.readline() if token == "-" else token).strip())  # noqa: S105 - a dash, no secret
+    place = open_place(identity, PasswordSource(password_file).to_make("the worker's key"))
+    joined = asyncio.run(join(parsed, datetime.now(UTC)))
+    make_private_folder(place.trust_file.parent)
+    save_standing(joined.standing, place.trust_file)
+    place.write(joined.identity)
+    leaf = joined.identity.credentials.chain[0]
+    if json:
+        print_json({"name": str(parsed.name), "not_after": leaf.not_after.isoformat(), "serial": f"{leaf.serial:x}"})
+        return
+    typer.echo(f"joined as {parsed.name}; the certificate is renewed by itself while the worker runs")
+    typer.echo("next: mohawk worker run" + (f" --identity {identity}" if identity is not None else ""))
+
+
 @app.command("run")
 def run_worker(
-    identity: Annotated[Path | None, typer.Option(help="Folder from `mohawk pki issue worker NAME`.")] = None,
+    identity: IdentityOption = None,
+    password_file: PasswordFileOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on; never every interface by omission.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 lets the system choose.")] = 8003,
     store: Annotated[Path | None, typer.Option(help="Folder for sealed slices.")] = None,
@@ -52,11 +91,16 @@ def run_worker(
     from mohawk.worker.service import Ending
 
     harden_process()
-    credentials, pins = _read_identity(identity, identity_fd)
-    credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
-    folder = store or Places.load().worker(credentials.name.name)
-    keep = partial(_write_down, identity, pins) if identity is not None else _keep_nothing
-    options = WorkerOptions(credentials, pins, host, port, folder, quota << 30, threads, identity_fd, keep)
+    place = None
+    if identity_fd < 0:
+        is_encrypted = open_place(identity, None).is_encrypted
+        place = open_place(identity, PasswordSource(password_file).to_open(is_encrypted=is_encrypted))
+    found = place.read() if place is not None else _read_pipe(identity_fd)
+    found.credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
+    folder = store or Places.load().worker(found.credentials.name.name)
+    keep: Callable[[NodeCredentials], None] = place.renew if place is not None else _keep_nothing
+    trust_file = place.trust_file if place is not None else folder / "trust.json"
+    options = WorkerOptions(found, host, port, folder, quota << 30, threads, identity_fd, trust_file, keep)
     ports: list[int] = []
 
     def announce(bound: int) -> None:
@@ -81,27 +125,35 @@ def _begin_anew(port: int) -> None:
     os.execv(sys.executable, command)  # noqa: S606 - our own command line
 
 
-def _read_identity(folder: Path | None, descriptor: int) -> tuple[NodeCredentials, PublisherPins]:
-    from mohawk.host.authority import parse_pins
-    from mohawk.host.identity import read_node_identity, read_publisher_pins
+def open_place(folder: Path | None, password: bytes | None) -> IdentityPlace:
+    """Where this worker's identity lies: `folder`, or what the settings name. Raises UsageError."""
+    from mohawk.config import load_settings
+    from mohawk.host.identity import IdentityFolder
+    from mohawk.host.identity_files import IdentityFiles
+
+    if folder is not None:
+        return IdentityFolder(folder, password)
+    settings = load_settings()
+    certificate, key = settings.worker_cert_path, settings.worker_key_path
+    if certificate is None or key is None:
+        missing = "MIE_WORKER_KEY_PATH" if certificate is not None else "MIE_WORKER_CERT_PATH"
+        if certificate is not None or key is not None:
+            raise UsageError(f"{missing} is not set", hint="set both, or give --identity DIR", field=missing)
+        hint = "join by a token: mohawk worker join TOKEN --identity DIR, then --identity DIR here"
+        raise UsageError("a worker needs an identity", hint=hint, field="identity")
+    return IdentityFiles(certificate, key, password)
+
+
+def _read_pipe(descriptor: int) -> NodeIdentity:
+    from mohawk.host.identity import NodeIdentity
     from mohawk.host.lifeline import read_secrets
+    from mohawk.host.publisher_file import parse_pins
+    from mohawk.host.yaml_file import parse_yaml
     from mohawk.identity.credentials import parse
+    from mohawk.identity.policy import parse_policy
 
-    if descriptor >= 0:
-        identity, pins = read_secrets(descriptor)
-        return parse(identity), parse_pins(pins)
-    if folder is None:
-        raise UsageError(
-            "a worker needs an identity", hint="mohawk pki issue worker NAME --out DIR, then --identity DIR"
-        )
-    return read_node_identity(folder), read_publisher_pins(folder)
-
-
-def _write_down(folder: Path, pins: PublisherPins, credentials: NodeCredentials) -> None:
-    """A renewed identity takes the place of the one that this worker was started with."""
-    from mohawk.host.identity import write_node_identity
-
-    write_node_identity(folder, credentials, pins)
+    identity, pins, policy = read_secrets(descriptor)
+    return NodeIdentity(parse(identity), parse_pins(pins), parse_policy(parse_yaml(policy, "requirements.yaml")))
 
 
 def _keep_nothing(_credentials: NodeCredentials) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from mohawk.crypto.primitives import length_prefixed
+
 LABEL = b"mie-key-grant-v1"
 
 
@@ -15,14 +17,9 @@ def grant_context(*, worker: str, manifest: bytes, slice_digest: str, binding: b
     """The HPKE `info` of a sealed data key. `worker`: its SPIFFE id; `binding`: 32 bytes exported from the
     connection.
     """
-    return _length_prefixed(LABEL, worker.encode(), sha256(manifest).digest(), slice_digest.encode(), binding)
+    return length_prefixed(LABEL, worker.encode(), sha256(manifest).digest(), slice_digest.encode(), binding)
 
 
 def signed_grant(context: bytes, public_key: bytes, sealed_key: bytes) -> bytes:
     """What the controller signs, because HPKE's base mode does not say who sealed (RFC 9180 section 9.1)."""
-    return _length_prefixed(context, public_key, sealed_key)
-
-
-def _length_prefixed(*parts: bytes) -> bytes:
-    """Unambiguous joining: no two lists of parts give the same bytes."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return length_prefixed(context, public_key, sealed_key)

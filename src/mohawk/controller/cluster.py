@@ -30,6 +30,8 @@ START_PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.25
 Progress = Callable[[str, int, int], None]
 """Told a worker's name, the bytes of its slice that it holds, and the slice's size."""
+Waiting = Callable[[Target], None]
+"""Told which worker does not answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +64,22 @@ class Cluster:
         self.members: list[Member] = []
         self._steps: Link | None = None
 
-    async def start(
-        self, targets: tuple[Target, ...], keys: KeyRelease, events: StepEvents, progress: Progress
-    ) -> None:
-        """Bring up one stage per target, in order. Raises MohawkError; then everything begun is taken down again."""
+    async def connect(self, targets: tuple[Target, ...], events: StepEvents, waiting: Waiting | None = None) -> None:
+        """Dial one worker per slice, in order; with `waiting`, for as long as it takes until each answers. Raises
+        MohawkError; `close` then leaves those that did.
+        """
         slices = self.folder.manifest.slices
         if len(targets) != len(slices):
             raise UsageError(
                 f"this model is sealed in {len(slices)} slices, for as many workers, not {len(targets)}",
                 hint=f"give {len(slices)} workers, or seal it again with --slices {len(targets)}",
             )
-        try:
-            for target in targets:
-                self.members.append(await self._connect(target, events))
-            await gather_or_cancel(self._load(index, keys, progress) for index in range(len(slices)))
-            await self.reroute(events)
-        except BaseException:
-            await self.close()
-            raise
+        for target in targets:
+            self.members.append(await self._connect(target, events, waiting))
+
+    async def load(self, keys: KeyRelease, progress: Progress) -> None:
+        """Every connected worker gets its slice and its key, opens it and tests it; all at once. Raises MohawkError."""
+        await gather_or_cancel(self._load(index, keys, progress) for index in range(len(self.members)))
 
     async def reconnect(self) -> None:
         """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError."""
@@ -104,7 +104,7 @@ class Cluster:
 
     def send(self, step: Step) -> None:
         """Raises UnavailableError when the first worker's connection is gone."""
-        assert self._steps is not None  # set by `start`
+        assert self._steps is not None  # set by `reroute`
         self._steps.send(step)
 
     async def close(self) -> None:
@@ -114,14 +114,16 @@ class Cluster:
             self._steps.abort()
         await asyncio.gather(*(member.close() for member in self.members))
 
-    async def _connect(self, target: Target, events: StepEvents) -> Member:
+    async def _connect(self, target: Target, events: StepEvents, waiting: Waiting | None) -> Member:
         """A worker that is not there yet may be starting: one whose last controller left begins anew."""
         deadline = time.monotonic() + START_PATIENCE_SECONDS
         while True:
             try:
                 return await Member.connect(self.context, target, events)
             except UnavailableError as error:
-                if time.monotonic() > deadline:
+                if waiting is not None:
+                    waiting(target)
+                elif time.monotonic() > deadline:
                     raise
                 log.info("waiting for %s: %s", target.name, error.message)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -13,8 +13,9 @@ from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
 from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
-from mohawk.controller.cluster import Cluster, Progress, ServingOptions, check_token_budget
+from mohawk.controller.cluster import Cluster, Progress, ServingOptions, Waiting, check_token_budget
 from mohawk.controller.engine import Engine
+from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
@@ -31,6 +32,7 @@ from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target
+from mohawk.transport.joining import JoinListener, listen_for_joins
 from mohawk.transport.listen import Listener, listen
 
 MAXIMUM_KV_TOKENS = 32768
@@ -45,7 +47,8 @@ KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
     """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`: the audit
-    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number.
+    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number. `join_port` None: nobody can join.
+    `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
     """
 
     credentials: NodeCredentials
@@ -58,6 +61,9 @@ class ControllerOptions:
     record: RecordEvent = lambda _event: None
     operator_host: str = "127.0.0.1"
     operator_port: int = 8004
+    join_host: str = "127.0.0.1"
+    join_port: int | None = None
+    waiting: Waiting | None = None
 
 
 class Controller:
@@ -65,12 +71,14 @@ class Controller:
 
     def __init__(self, options: ControllerOptions) -> None:
         self._options = options
-        self._context = NodeContext(options.credentials)
+        self._context = NodeContext(options.credentials, policy=options.authority.policy())
         self._sides = options.folder.side_files()
         self._settings = read_settings(self._sides)
         self._serving = choose_serving(options, self._settings)
         self._started = time.monotonic()
         self._listener: Listener | None = None
+        self._joins: JoinListener | None = None
+        self._is_up = False
         self._reconnecting = asyncio.Lock()
         self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
         self.cluster = Cluster(self._context, options.folder, self._serving)
@@ -83,14 +91,17 @@ class Controller:
         )
 
     async def start(self, progress: Progress) -> int:
-        """Bring the workers up and open the operators' port; its number. Raises MohawkError."""
+        """Open the join port, bring the workers up and open the operators' port; its number. Raises MohawkError."""
         options = self._options
         self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
+        self.trust.start()
+        await self._open_join_port(options)
         keyring = options.folder.keyring()
+        await self.cluster.connect(options.targets, self.pipeline, options.waiting)
         # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
         with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
-            keys = KeyRelease(keyring, model_key, options.folder.envelope)
-            await self.cluster.start(options.targets, keys, self.pipeline, progress)
+            await self.cluster.load(KeyRelease(keyring, model_key, options.folder.envelope), progress)
+        await self.cluster.reroute(self.pipeline)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
@@ -99,12 +110,25 @@ class Controller:
         service = OperatorService(self.status, desk)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
-        self.trust.start()
+        self._is_up = True
         return self._listener.port
+
+    @property
+    def join_port(self) -> int | None:
+        """The join port's number; None while it is closed."""
+        return self._joins.port if self._joins is not None else None
+
+    async def _open_join_port(self, options: ControllerOptions) -> None:
+        """Before any worker is dialled: one of them may have to join first."""
+        if options.join_port is not None:
+            desk = JoinDesk(options.authority, self._context, options.record, datetime.now(UTC))
+            self._joins = await listen_for_joins(options.join_host, options.join_port, desk)
 
     async def stop(self) -> None:
         """End every request with an error, then leave the workers."""
         self.trust.close()
+        if self._joins is not None:
+            await self._joins.close()
         await self.engine.stop()
         if self._listener is not None:
             await self._listener.close()
@@ -113,8 +137,11 @@ class Controller:
     async def reconnect(self) -> None:
         """Replace every connection between two steps: renewed certificates and fresh keys, no request the worse for it.
 
-        Raises MohawkError; a chain that could not be put together again ends serving.
+        Raises MohawkError; a chain that could not be put together again ends serving. While the start is under way
+        nothing is replaced: its connections are as fresh as can be.
         """
+        if not self._is_up:
+            return
         async with self._reconnecting:
             await self.cluster.reconnect()
             await self.engine.between_steps(self._reroute)

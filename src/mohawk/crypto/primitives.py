@@ -124,6 +124,16 @@ def derive_from_passphrase_into(passphrase: Buffer, salt: bytes, log2_cost: int,
     Scrypt(salt, KEY_SIZE, n=1 << log2_cost, r=8, p=1).derive_into(passphrase, out)
 
 
+def hmac_sha384(key: Buffer, message: Buffer) -> bytes:
+    """HMAC with SHA-384 (RFC 2104): 48 bytes that only a holder of `key` can make. Compare with `require_equal`."""
+    return hmac.digest(bytes(key), bytes(message), "sha384")
+
+
+def length_prefixed(*parts: bytes) -> bytes:
+    """Unambiguous joining, each part's length as u32 in front: no two lists of parts give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
 def sha256(data: Buffer) -> bytes:
     return hashlib.sha256(data).digest()
 

@@ -13,6 +13,7 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,11 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
+from mohawk.crypto.encrypted_key import encrypt_key
 from mohawk.crypto.primitives import sha256
 from mohawk.errors import RemoteError, UsageError
 
 _ECDSA = ec.ECDSA(hashes.SHA384())
 _PEM_END = b"-----END"
+_PEM_KEY = re.compile(rb"-----BEGIN ([A-Z ]{0,16}PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
 class SigningKey:
@@ -50,6 +53,14 @@ class SigningKey:
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise UsageError("not an elliptic-curve key")
         return cls(private)
+
+    @classmethod
+    def several_from_pem(cls, pem: bytes, password: bytes | None = None) -> tuple[SigningKey, ...]:
+        """The keys of a file that holds one, or, while it is being replaced, two. Raises UsageError."""
+        blocks = [found[0] for found in _PEM_KEY.finditer(pem)]
+        if not 1 <= len(blocks) <= 2:
+            raise UsageError("not one private key in PEM, nor a new and an old one")
+        return tuple(cls.from_pem(block, password) for block in blocks)
 
     def to_pem(self, password: bytes | None = None) -> bytes:
         """PKCS #8; encrypted when a password is given, else the caller keeps the file at mode 0600."""
@@ -146,12 +157,16 @@ def verify_publisher(pins: PublisherPins, signature: PublisherSignature, message
         raise RemoteError("a signature that does not verify") from None
 
 
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key in PEM asks for a password."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
+
+
 def _load_private(pem: bytes, password: bytes | None) -> PrivateKeyTypes:
-    is_encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
-    if is_encrypted and not password:
+    if is_encrypted(pem) and not password:
         raise UsageError("this private key is encrypted", hint="give --password-file, or set MIE_KEY_PASSWORD")
     try:
-        return serialization.load_pem_private_key(pem, password if is_encrypted else None)
+        return serialization.load_pem_private_key(pem, password if is_encrypted(pem) else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UsageError("not a private key in PEM, or the wrong password") from None
 
@@ -164,10 +179,10 @@ def _load_public(spki: bytes) -> PublicKeyTypes:
 
 
 def _dump_private(private: ec.EllipticCurvePrivateKey | MLDSA65PrivateKey, password: bytes | None) -> bytes:
-    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if password is not None:
-        protection = serialization.BestAvailableEncryption(password)
-    return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+    pkcs8, clear = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    if password is None:
+        return private.private_bytes(serialization.Encoding.PEM, pkcs8, clear)
+    return encrypt_key(private.private_bytes(serialization.Encoding.DER, pkcs8, clear), password)
 
 
 def _dump_public(public: ec.EllipticCurvePublicKey | MLDSA65PublicKey) -> bytes:

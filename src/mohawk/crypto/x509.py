@@ -20,7 +20,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, SignatureAlgorithmOID
@@ -77,6 +77,11 @@ class Certificate:
     serial: int
     not_before: datetime
     not_after: datetime
+    key_algorithm: str
+    """`ECDSA`, `RSA`, `Ed25519`, … as certificate policies spell it; `unknown` for what none of ours would hold."""
+    key_bits: int
+    curve: str
+    """As SECG spells it, for example `secp384r1`; empty without a curve."""
     is_p384: bool
     """Key on P-384 and signature ECDSA with SHA-384."""
     is_self_issued: bool
@@ -176,6 +181,7 @@ def _facts(native: NativeCertificate) -> Certificate:
     key_id = _extension(extensions, x509.SubjectKeyIdentifier)
     authority = _extension(extensions, x509.AuthorityKeyIdentifier)
     public = native.public_key()
+    algorithm, bits, curve = _key_facts(public)
     ours = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     return Certificate(
         native=native,
@@ -184,6 +190,9 @@ def _facts(native: NativeCertificate) -> Certificate:
         serial=native.serial_number,
         not_before=native.not_valid_before_utc,
         not_after=native.not_valid_after_utc,
+        key_algorithm=algorithm,
+        key_bits=bits,
+        curve=curve,
         is_p384=isinstance(public, ec.EllipticCurvePublicKey)
         and isinstance(public.curve, ec.SECP384R1)
         and native.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA384,
@@ -201,6 +210,18 @@ def _facts(native: NativeCertificate) -> Certificate:
         authority_key_id=authority.key_identifier if authority else None,
         has_unknown_critical=any(one.critical and one.oid not in _READ for one in extensions),
     )
+
+
+def _key_facts(public: object) -> tuple[str, int, str]:
+    """Algorithm, size in bits, curve."""
+    match public:
+        case ec.EllipticCurvePublicKey():
+            return "ECDSA", public.curve.key_size, public.curve.name
+        case rsa.RSAPublicKey():
+            return "RSA", public.key_size, ""
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519", 256, ""
+    return "unknown", 0, ""
 
 
 def _extension(extensions: x509.Extensions, kind: type[_Kind]) -> _Kind | None:

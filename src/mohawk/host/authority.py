@@ -2,25 +2,27 @@
 
 Each private key lies beside its certificate in one file, so that no crash can part them. The root's key is needed only
 to issue the next issuing authority or the next root: copy `root.key` away and delete it here. The publisher key signs
-manifests; workers pin it, controllers never hold it.
+manifests; workers pin it, controllers never hold it. Nothing leaves here that `requirements.yaml`, the certificate
+policy, does not allow (docs/spec/identity.md 10).
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from mohawk.crypto import canonical, x509
-from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey
-from mohawk.errors import ArtifactError, IdentityError, UsageError
+from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey, is_encrypted
+from mohawk.errors import ArtifactError, IdentityError, PolicyError, UsageError
 from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
+from mohawk.host.publisher_file import encode_pins, parse_pins
+from mohawk.host.yaml_file import parse_yaml
 from mohawk.identity.certificates import (
+    ISSUING_LIFETIME,
     LEAF_LIFETIME,
     Authority,
     Leaf,
@@ -32,12 +34,14 @@ from mohawk.identity.certificates import (
 )
 from mohawk.identity.credentials import NodeCredentials, bundle
 from mohawk.identity.denylist import issue_deny_list_signer
-from mohawk.identity.names import NodeName, Role
+from mohawk.identity.names import IdentityRefusedError, NodeName, Role
+from mohawk.identity.policy import BUILT_IN, CertificatePolicy, encode_policy, parse_policy
 from mohawk.identity.root_set import RootSet
 
 DEFAULT_DOMAIN = "mohawk.local"
 MAXIMUM_FILE = 1 << 17
 """Bytes: keys, certificates and deny-lists are far smaller."""
+POLICY = "requirements.yaml"
 _HINT = "create one with `mohawk pki init`"
 
 
@@ -47,10 +51,17 @@ class AuthorityFolder:
     def __init__(self, folder: Path, password: bytes | None = None) -> None:
         self.folder = folder
         self._password = password
+        self._opened: dict[str, tuple[bytes, SigningKey]] = {}
+        """Keys by file, with the bytes that they were read from: a password is made to cost a tenth of a second."""
 
     @property
     def exists(self) -> bool:
         return (self.folder / "issuing.pem").exists()
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether its keys ask for a password. False where there is none."""
+        return self.exists and is_encrypted(self.read("issuing.pem", private=True))
 
     @property
     def versions(self) -> Path:
@@ -62,16 +73,19 @@ class AuthorityFolder:
         return self.read("domain").decode("ascii", "replace").strip()
 
     def initialise(self, domain: str, now: datetime) -> None:
-        """Make all keys. Raises UsageError when the folder holds an authority already: overwriting one strands its
-        nodes."""
+        """Make all keys, and the certificate policy if there is none yet. Raises UsageError when the folder holds an
+        authority already: overwriting one strands its nodes.
+        """
         if self.exists:
             raise UsageError(
                 f"{self.folder} holds an authority already", hint="use `mohawk pki show` or another folder"
             )
         NodeName(domain, Role.CONTROLLER, "check")
         make_private_folder(self.folder)
-        root = issue_root(now)
-        issuing = issue_issuing(root, now)
+        if not (self.folder / POLICY).exists():
+            write_file(self.folder / POLICY, encode_policy(BUILT_IN))
+        root = self.new_root(now)
+        issuing = self.new_issuing(root, now)
         publisher = PublisherKey.generate()
         write_file(self.folder / "domain", domain.encode("ascii"))
         self.write_key("root.key", root.key)
@@ -90,6 +104,10 @@ class AuthorityFolder:
         """
         certificate, key = self.read_pair("issuing.pem")
         return Authority(certificate, key, self.root_above(certificate))
+
+    def issuing_certificate(self) -> x509.Certificate:
+        """The authority that signs leaves, without its key. Raises UsageError, HostError or IdentityError."""
+        return x509.parse_pem(self.read("issuing.pem", private=True))[0]
 
     def issuing_mark(self) -> tuple[int, int]:
         """Changes when the issuing authority is replaced: cheaper than opening its key to see."""
@@ -128,17 +146,35 @@ class AuthorityFolder:
                 return root
         raise IdentityError("an issuing authority without its root", hint=_HINT)
 
+    def policy(self) -> CertificatePolicy:
+        """What `requirements.yaml` says. Raises UsageError: it weakens, or asks for more than this version can do."""
+        path = self.folder / POLICY
+        return parse_policy(parse_yaml(self.read(POLICY), POLICY)) if path.exists() else BUILT_IN
+
     def publisher(self) -> PublisherKey:
         return PublisherKey.from_pem(self.read("publisher.key", private=True), self._password)
 
     def pins(self) -> PublisherPins:
         return parse_pins(self.read("publisher.json"))
 
-    # ---- issuing ----------------------------------------------------------------------------------------------------
+    # ---- issuing, within the policy ---------------------------------------------------------------------------------
+
+    def new_root(self, now: datetime) -> Authority:
+        """Raises PolicyError when a root of today would live too short."""
+        root = issue_root(now)
+        self._check_policy(root.certificate)
+        return root
+
+    def new_issuing(self, root: Authority, now: datetime) -> Authority:
+        """As short-lived as the policy lets it be."""
+        issuing = issue_issuing(root, now, max(ISSUING_LIFETIME, self.policy().authority_lifetime))
+        self._check_policy(issuing.certificate, root.certificate)
+        return issuing
 
     def issue_node(self, role: Role, name: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> NodeCredentials:
         """A fresh identity for a node of this domain."""
         leaf = issue_leaf(self.issuing(), NodeName(self.domain, role, name), now, lifetime)
+        self._check_policy(*leaf.chain)
         roots = self.root_set()
         return bundle(leaf, roots.roots, roots.number)
 
@@ -146,11 +182,27 @@ class AuthorityFolder:
         self, name: NodeName, spki: bytes, now: datetime, lifetime: timedelta = LEAF_LIFETIME
     ) -> tuple[x509.Certificate, ...]:
         """A chain for a key that was born on the node `name`."""
-        return issue_leaf_for(self.issuing(), name, spki, now, lifetime)
+        chain = issue_leaf_for(self.issuing(), name, spki, now, lifetime)
+        self._check_policy(*chain)
+        return chain
 
     def issue_api(self, hosts: tuple[str, ...], now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Leaf:
         """A fresh certificate for the public API under `hosts`."""
-        return issue_api_leaf(self.issuing(), hosts, now, lifetime)
+        leaf = issue_api_leaf(self.issuing(), hosts, now, lifetime)
+        self._check_policy(*leaf.chain)
+        return leaf
+
+    def _check_policy(self, *issued: x509.Certificate) -> None:
+        """Raises PolicyError: what was issued, or an authority above it, must not leave this folder."""
+        policy = self.policy()
+        try:
+            for certificate in issued:
+                policy.check_key(certificate)
+                if certificate.is_authority:
+                    policy.check_authority(certificate)
+        except IdentityRefusedError as error:
+            hint = f"{error.hint}; after a change there, `mohawk pki rotate issuing`"
+            raise PolicyError(f"refused by the certificate policy: {error.message}", hint=hint) from None
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +221,13 @@ class AuthorityFolder:
         return read_file(path, MAXIMUM_FILE, private=private)
 
     def read_key(self, name: str) -> SigningKey:
-        return SigningKey.from_pem(self.read(name, private=True), self._password)
+        return self._open(name, self.read(name, private=True))
+
+    def _open(self, name: str, pem: bytes) -> SigningKey:
+        found = self._opened.get(name)
+        if found is None or found[0] != pem:
+            found = self._opened[name] = (pem, SigningKey.from_pem(pem, self._password))
+        return found[1]
 
     def write_key(self, name: str, key: SigningKey) -> None:
         write_file(self.folder / name, key.to_pem(self._password))
@@ -178,7 +236,7 @@ class AuthorityFolder:
         """A certificate and its key. Raises IdentityError when they do not belong together."""
         pem = self.read(name, private=True)
         certificate, *others = x509.parse_pem(pem)
-        key = SigningKey.from_pem(pem, self._password)
+        key = self._open(name, pem)
         if others or key.spki() != certificate.spki:
             raise IdentityError("an authority folder with a broken certificate file", hint=_HINT)
         return certificate, key
@@ -198,17 +256,3 @@ class AuthorityFolder:
             return RootSet(fields.whole("number", 0, 2**63 - 1), roots), fields.blob("envelope", MAXIMUM_FILE)
         except ArtifactError:
             raise IdentityError("an authority folder whose roots cannot be read", hint=_HINT) from None
-
-
-def encode_pins(pins: PublisherPins) -> bytes:
-    """Pins as a small JSON document; they are public."""
-    return json.dumps(asdict(pins)).encode("ascii")
-
-
-def parse_pins(data: bytes) -> PublisherPins:
-    """The inverse of `encode_pins`. Raises IdentityError."""
-    try:
-        document = json.loads(data)
-        return PublisherPins(p384=str(document["p384"]), mldsa65=str(document["mldsa65"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise IdentityError("a publisher file that cannot be read", hint="copy publisher.json again") from None

@@ -26,7 +26,7 @@ _LAST = 253_402_300_799
 
 def open_nonce_guard(path: Path, capacity: int, now: datetime) -> NonceGuard:
     """The guard whose memory is `path`. Raises HostError."""
-    known = tuple(use for use in _read(path) if use.until >= now)
+    known = tuple(use for use in read_uses(path) if use.until >= now)
     memory = _Memory(path)
     memory.rewrite(known)
     guard = NonceGuard(capacity, lambda use: memory.keep(use, guard), known)
@@ -69,7 +69,8 @@ def _encode(use: NonceUse) -> bytes:
     return canonical.encode({"nonce": use.nonce, "principal": use.principal, "until": until}) + b"\n"
 
 
-def _read(path: Path) -> list[NonceUse]:
+def read_uses(path: Path) -> list[NonceUse]:
+    """What is written there; nothing where there is no file. Raises HostError."""
     if not path.exists():
         return []
     *lines, _cut_off = read_file(path, _MAXIMUM_FILE).split(b"\n")

@@ -17,7 +17,7 @@ from datetime import datetime
 from mohawk.crypto.signing import SigningKey
 from mohawk.errors import UsageError
 from mohawk.host.authority import AuthorityFolder
-from mohawk.identity.certificates import Authority, issue_issuing, issue_root
+from mohawk.identity.certificates import Authority
 from mohawk.identity.root_set import RootSet, sign_roots
 
 _NEXT_KEY = "root-next.key"
@@ -29,7 +29,7 @@ def rotate_issuing(authority: AuthorityFolder, now: datetime) -> None:
     with authority.locked():
         old = authority.issuing()
         assert old.above is not None  # an issuing authority has a root
-        fresh = issue_issuing(Authority(old.above, _root_key(authority)), now)
+        fresh = authority.new_issuing(Authority(old.above, _root_key(authority)), now)
         authority.write_pair("issuing.pem", fresh.certificate, fresh.key)
 
 
@@ -40,8 +40,8 @@ def introduce_root(authority: AuthorityFolder, now: datetime) -> RootSet:
         if len(roots.roots) != 1:
             raise UsageError("a new root was introduced already", hint="go on with `mohawk pki rotate activate`")
         current = Authority(roots.roots[0], _root_key(authority))
-        fresh = issue_root(now)
-        issuing = issue_issuing(fresh, now)
+        fresh = authority.new_root(now)
+        issuing = authority.new_issuing(fresh, now)
         authority.write_key(_NEXT_KEY, fresh.key)
         authority.write_pair(_NEXT_ISSUING, issuing.certificate, issuing.key)
         both = RootSet(roots.number + 1, (current.certificate, fresh.certificate))

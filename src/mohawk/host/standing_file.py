@@ -28,7 +28,7 @@ def keep_standing(standing: Standing, path: Path, now: datetime) -> None:
     """
     if path.exists():
         _restore(standing, path, now)
-    standing.watch(lambda: _write(standing, path))
+    standing.watch(lambda: save_standing(standing, path))
 
 
 def _restore(standing: Standing, path: Path, now: datetime) -> None:
@@ -45,6 +45,7 @@ def _restore(standing: Standing, path: Path, now: datetime) -> None:
             standing.learn_deny_list(deny_list, now)
 
 
-def _write(standing: Standing, path: Path) -> None:
+def save_standing(standing: Standing, path: Path) -> None:
+    """Write down what is known now. Raises HostError."""
     number, roots = standing.deny_list_number, standing.roots_envelope
     write_file(path, canonical.encode({"deny_list": standing.deny_envelope, "number": number, "roots": roots}))

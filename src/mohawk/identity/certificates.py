@@ -34,7 +34,7 @@ ROOT_LIFETIME = timedelta(days=3652)
 LAST_DAY = datetime(2035, 12, 31, tzinfo=UTC)
 """NIST IR 8547 disallows ECDSA after 2035."""
 
-_REISSUE = "issue it again with `mohawk pki issue`"
+_REISSUE = "join anew by a token (`mohawk worker join`), or issue it again with `mohawk pki issue`"
 _CLOCK = "compare this machine's clock with the peer's"
 
 

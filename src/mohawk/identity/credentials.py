@@ -2,8 +2,9 @@
 (docs/spec/identity.md 5).
 
 The byte string goes into a 0600 file or through an inherited pipe, never into argv or the environment: both are
-readable by others. It holds the private key in clear. Parsing is strict: unknown or missing fields, a key that is not
-the leaf's, or a chain that does not end in one of the roots are refused at start, not at the first handshake.
+readable by others. It holds the private key, under a password where one is given. Parsing is strict: unknown or missing
+fields, a key that is not the leaf's, or a chain that does not end in one of the roots are refused at start, not at the
+first handshake.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mohawk.identity.root_set import RootSet
 MAXIMUM_BUNDLE = 64 * 1024
 _FORMAT = "mohawk-node-2"
 _FIELDS = frozenset({"format", "chain", "key", "roots", "roots_number"})
-_HINT = "issue the identity again with `mohawk pki issue`"
+_HINT = "join anew by a token (`mohawk worker join`), or issue it again with `mohawk pki issue`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,17 @@ class NodeCredentials:
     def domain(self) -> str:
         return self.name.domain
 
+    @property
+    def root(self) -> Certificate:
+        """The root above our issuing authority. One of the others, where none is: judging then refuses."""
+        issuing = self.chain[1]
+        return next((root for root in self.roots if root.key_id == issuing.authority_key_id), self.roots[0])
+
     def check(self, now: datetime) -> PeerIdentity:
         """Our own identity as peers will judge it at `now`: an expired leaf shows at start. Raises
         IdentityRefusedError.
         """
-        issuing = self.chain[1]
-        root = next((root for root in self.roots if root.key_id == issuing.authority_key_id), self.roots[0])
-        return check_peer((*self.chain, root), now, self.pins, self.domain)
+        return check_peer((*self.chain, self.root), now, self.pins, self.domain)
 
     def renewed(self, chain: tuple[Certificate, ...], key: SigningKey) -> NodeCredentials:
         """The same node with a fresh leaf. Raises IdentityError when the key is not the leaf's."""
@@ -86,25 +91,25 @@ def bundle(leaf: Leaf, roots: tuple[Certificate, ...], roots_number: int = 0) ->
     return NodeCredentials(leaf.chain, leaf.key, roots, roots_number)
 
 
-def encode(credentials: NodeCredentials) -> bytes:
-    """One byte string, private key in clear."""
+def encode(credentials: NodeCredentials, password: bytes | None = None) -> bytes:
+    """One byte string; the private key in clear without a password."""
     document = {
         "format": _FORMAT,
         "chain": _join(credentials.chain),
-        "key": credentials.key.to_pem().decode("ascii"),
+        "key": credentials.key.to_pem(password).decode("ascii"),
         "roots": _join(credentials.roots),
         "roots_number": str(credentials.roots_number),
     }
     return json.dumps(document, indent=1).encode("ascii")
 
 
-def parse(data: bytes) -> NodeCredentials:
+def parse(data: bytes, password: bytes | None = None) -> NodeCredentials:
     """The inverse of `encode`. Raises IdentityError, whatever the bytes."""
     document = _document(data)
     try:
-        key = SigningKey.from_pem(document["key"])
+        key = SigningKey.from_pem(document["key"], password)
     except UsageError as error:
-        raise IdentityError("an identity whose private key cannot be read", hint=error.hint or _HINT) from None
+        raise IdentityError(f"an identity whose private key cannot be read: {error.message}", hint=error.hint) from None
     number = document["roots_number"]
     if not number.isdigit() or len(number) > 18:
         raise IdentityError("an identity file with a root set that has no number", hint=_HINT)

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     WRONG_NAME = "wrong_name"
     REVOKED = "revoked"
     STALE = "stale_deny_list"
+    POLICY = "against_policy"
 
 
 class IdentityRefusedError(IdentityError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from mohawk.errors import IdentityError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.denylist import DenyList, accept_deny_list, stale
 from mohawk.identity.root_set import RootSet, accept_roots
@@ -60,10 +61,15 @@ class Standing:
         """Pin this set from now on; True when it was news. Raises IdentityError."""
         if envelope == self.roots_envelope:
             return False
-        self.roots = accept_roots(envelope, self.roots, now)
-        self.roots_envelope = envelope
+        known = self.roots
+        # a node that was named after a rotation pins a set that it has not seen signed: seeing it is no news
+        seen = known.number if self.roots_envelope or not known.number else known.number - 1
+        found = accept_roots(envelope, RootSet(seen, known.roots), now)
+        if found.number == known.number and found.pins != known.pins:
+            raise IdentityError("another root set of the number that ours has")
+        self.roots, self.roots_envelope = found, envelope
         self._tell()
-        return True
+        return found.number > known.number
 
     def refuse(self, peer: PeerIdentity) -> None:
         """Raises IdentityRefusedError(REVOKED) when the newest list names this peer."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from mohawk.crypto.signing import PublisherPins
+from mohawk.host.identity import NodeIdentity
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.model.tensors import configure_threads
@@ -23,17 +23,17 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core.
-    `keep`: writes renewed credentials down.
+    `trust_file`: where the newest deny-list and roots are remembered. `keep`: writes renewed credentials down.
     """
 
-    credentials: NodeCredentials
-    publisher: PublisherPins
+    identity: NodeIdentity
     host: str
     port: int
     store: Path
     quota: int
     threads: int
     lifeline: int
+    trust_file: Path
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
@@ -52,13 +52,14 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
     configure_threads(options.threads or len(os.sched_getaffinity(0)))
     store = SliceStore(options.store, options.quota)
     settings = WorkerSettings(
-        options.credentials,
-        options.publisher,
+        options.identity.credentials,
+        options.identity.pins,
         options.host,
         options.port,
-        trust_file=options.store / "trust.json",
+        trust_file=options.trust_file,
         keep=options.keep,
         end=end.come,
+        policy=options.identity.policy,
     )
     worker = Worker(settings, store)
     try:

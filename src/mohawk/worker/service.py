@@ -20,6 +20,7 @@ from mohawk.host.standing_file import keep_standing
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import Role
+from mohawk.identity.policy import BUILT_IN, CertificatePolicy
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.transport.listen import Listener, listen
@@ -50,9 +51,9 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is started with. `publisher`: whose manifests it believes. `trust_file`: where the newest deny-list
-    and roots are remembered. `keep`: is given renewed credentials, to write them down. `end`: is told, once or more
-    often, that the process must end.
+    """What a worker is started with. `publisher`: whose manifests it believes; `policy`: what it demands of
+    certificates. `trust_file`: where the newest deny-list and roots are remembered. `keep`: is given renewed
+    credentials, to write them down. `end`: is told, once or more often, that the process must end.
     """
 
     credentials: NodeCredentials
@@ -62,6 +63,7 @@ class WorkerSettings:
     trust_file: Path | None = None
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
     end: Callable[[Ending], None] = lambda _ending: None
+    policy: CertificatePolicy = BUILT_IN
 
 
 class Worker:
@@ -69,7 +71,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings, store: SliceStore) -> None:
         self._settings = settings
-        self._context = NodeContext(settings.credentials)
+        self._context = NodeContext(settings.credentials, policy=settings.policy)
         self._trust = WorkerTrust(self._context, settings.keep)
         self._depot = Depot(store, settings.publisher)
         self._station = Station(store)
@@ -83,7 +85,9 @@ class Worker:
     async def open(self) -> int:
         """Listen; the port in use. Raises HostError."""
         if self._settings.trust_file is not None:
-            keep_standing(self._context.standing, self._settings.trust_file, datetime.now(UTC))
+            standing = self._context.standing
+            keep_standing(standing, self._settings.trust_file, datetime.now(UTC))
+            self._context.renew(self._context.credentials.pinning(standing.roots))
         self._context.standing.watch(self._check_ourselves)
         self._check_ourselves()
         self._trust.start()
@@ -94,7 +98,7 @@ class Worker:
         """End all connections, overwrite the weights, stop computing."""
         if self._listener is not None:
             await self._listener.close()
-        self._trust.close()
+        await self._trust.close()
         if self._ending is not None:
             await self._ending
         self._chain.close()

@@ -20,7 +20,7 @@ from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, T
 from mohawk.crypto import x509
 from mohawk.crypto.certificate_request import make_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import IdentityError, MessageError
+from mohawk.errors import IdentityError, MessageError, MohawkError
 from mohawk.identity.certificates import is_renewal_due
 from mohawk.identity.credentials import NodeCredentials
 
@@ -32,7 +32,9 @@ Send = Callable[[Message], None]
 
 
 class WorkerTrust:
-    """`keep` writes renewed credentials down. Used from the event loop only."""
+    """`keep` writes renewed credentials down. Used from the event loop only; `keep` runs in a thread, because writing,
+    and encrypting a key under a password, takes longer than a heartbeat may.
+    """
 
     def __init__(self, context: NodeContext, keep: Callable[[NodeCredentials], None]) -> None:
         self._context = context
@@ -42,13 +44,18 @@ class WorkerTrust:
         self._asked = datetime.min.replace(tzinfo=UTC)
         self._jitter = random.random()  # noqa: S311 - spreads load, protects nothing
         self._task: asyncio.Task[None] | None = None
+        self._unkept: NodeCredentials | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """What was renewed is written down before."""
         if self._task is not None:
             self._task.cancel()
+        if self._keeping is not None:
+            await self._keeping
 
     def on_controller(self, send: Send | None) -> None:
         """A controller is connected, or gone (None)."""
@@ -95,7 +102,18 @@ class WorkerTrust:
 
     def _adopt(self, credentials: NodeCredentials) -> None:
         self._context.renew(credentials)
-        self._keep(credentials)
+        self._unkept = credentials
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_latest())
+
+    async def _keep_latest(self) -> None:
+        """One write at a time, of the newest there is."""
+        while self._unkept is not None:
+            credentials, self._unkept = self._unkept, None
+            try:
+                await asyncio.to_thread(self._keep, credentials)
+            except MohawkError as error:  # the worker goes on; after a restart it may have to join anew
+                log.error("a renewed identity could not be written down: %s (%s)", error.message, error.hint)
 
     async def _run(self) -> None:
         while True:
