@@ -30,6 +30,7 @@ from mohawk.host.memory import SecretBytes, allocate
 from mohawk.host.sealed_folder import SealedFolder, slice_path
 from mohawk.host.slice_file import open_slice
 from mohawk.worker.grant import KeyExchange
+from tests.support.approvals import AnyMachine, approve
 from tests.support.tickets import make_session
 
 home, folder = map(Path, sys.argv[1:])
@@ -45,7 +46,7 @@ def wait(word):
 def use():
     with open_model_key(KeyFile(home / "model.key"), keyring) as model_key, SecretBytes(KEY_SIZE) as data_key:
         held.extend([model_key, data_key])
-        keys = KeyRelease(keyring, model_key, sealed.envelope)
+        keys = KeyRelease(keyring, model_key, sealed.envelope, AnyMachine())
         session = make_session(name, exporter=lambda context, length: binding)
         for part in sealed.manifest.slices:
             keyring.unwrap_into(model_key.view, part.context, data_key.view)
@@ -53,7 +54,8 @@ def use():
             open_slice(slice_path(folder, part.slice_id), part, data_key.view, memory.view)
             memory.release()
             asking = KeyExchange(worker=name, manifest=sealed.envelope, slice_digest=part.digest, binding=binding)
-            keys.grant(asking.request, session, part)
+            approval = approve(session.peer.name, asking.request.public_key)
+            keys.grant(asking.request, session, part, approval)
         wait("open")
 
 use()

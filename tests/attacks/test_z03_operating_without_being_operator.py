@@ -16,10 +16,18 @@ import pytest
 from mohawk.audit.events import AuditEvent
 from mohawk.contract.access import AccessRefusedError
 from mohawk.contract.messages import Message, Purpose, StatusReply, StatusRequest
-from mohawk.contract.operating import ApproveChange, Done, ListChanges, ProposeChange, Revoke, WithdrawChange
+from mohawk.contract.operating import (
+    ApproveChange,
+    Done,
+    ListChanges,
+    NodeVerdict,
+    ProposeChange,
+    Revoke,
+    WithdrawChange,
+)
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.operators import OperatorService
-from mohawk.errors import MohawkError, RemoteError
+from mohawk.errors import MohawkError, NotFoundError, RemoteError
 from mohawk.host.change_file import ChangeFile
 from mohawk.host.revocations import Revocations
 from mohawk.identity.names import Role
@@ -38,6 +46,10 @@ DEEDS: tuple[Message, ...] = (
 )
 
 
+async def nobody(_name: str) -> NodeVerdict:
+    raise NotFoundError("no worker here")
+
+
 class Port(OperatorService):
     """The operators' port, with what it refused."""
 
@@ -47,7 +59,7 @@ class Port(OperatorService):
         self.revocations = Revocations(site.authority)
         desk = ChangeDesk(ChangeFile(site.authority), self.revocations, {}, self.events.append)
         (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
-        super().__init__(lambda: status, desk)
+        super().__init__(lambda: status, desk, nobody)
 
     def refused(self, source: str, error: MohawkError) -> None:
         self.refusals.append(error)

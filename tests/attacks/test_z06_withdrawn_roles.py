@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from mohawk.contract.messages import Purpose, StatusReply, StatusRequest
+from mohawk.contract.operating import NodeVerdict
 from mohawk.controller import trust
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.operators import OperatorService
 from mohawk.controller.trust import TrustKeeper
-from mohawk.errors import MohawkError
+from mohawk.errors import MohawkError, NotFoundError
 from mohawk.host.change_file import ChangeFile
 from mohawk.host.revocations import Revocations
 from mohawk.identity.names import Role
@@ -27,6 +28,10 @@ from mohawk.transport.listen import listen
 from tests.e2e.inside import Site, now
 from tests.support.messages import EXAMPLES
 from tests.support.nodes import run
+
+
+async def nobody(_name: str) -> NodeVerdict:
+    raise NotFoundError("no worker here")
 
 
 async def nothing() -> None:
@@ -43,7 +48,7 @@ def test_an_open_connection_loses_its_rights(tmp_path: Path, monkeypatch: pytest
 
     async def main() -> float:
         keeper.start()
-        listener = await listen(context, "127.0.0.1", 0, OperatorService(lambda: status, desk))
+        listener = await listen(context, "127.0.0.1", 0, OperatorService(lambda: status, desk, nobody))
         target = Target("127.0.0.1", listener.port, Role.CONTROLLER, "c1")
         operator = site.context(Role.OPERATOR, "alice")
         link = await dial(operator, target, Purpose.OPERATOR)

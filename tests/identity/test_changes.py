@@ -84,7 +84,7 @@ def test_a_subject_that_is_none(subject: str) -> None:
 
 def test_what_is_no_change_is_refused() -> None:
     with pytest.raises(UsageError):
-        make(content=bytes(32 * 1024 + 1))
+        make(content=bytes(48 * 1024 + 1))
     with pytest.raises(IdentityError):
         Change(ChangeKind.LIFT_REVOCATION, SUBJECT, b"", "alice", NOW)
     for data in (b"", b"{}", make().encode() + b" ", make().encode().replace(b"lift-revocation", b"something-else!")):

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from mohawk.contract.attesting import (
+    AttestOrder,
+    AttestReply,
+    CredentialOffer,
+    CredentialProof,
+    EnrolOrder,
+    TpmKeys,
+)
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import (
     ElementType,
@@ -32,10 +40,12 @@ from mohawk.contract.messages import (
 )
 from mohawk.contract.operating import (
     ApproveChange,
+    AttestNode,
     ChangeShown,
     ChangesListed,
     Done,
     ListChanges,
+    NodeVerdict,
     OpenChange,
     ProposeChange,
     Revoke,
@@ -95,12 +105,20 @@ EXAMPLES: tuple[Message, ...] = (
         kv_tokens_used=3,
         kv_tokens_total=4,
     ),
+    AttestOrder(bytes(32), "sha256", 0b10010101),
+    AttestReply(b"software/1\n{}"),
+    EnrolOrder(),
+    TpmKeys(b"{}"),
+    CredentialOffer(b"object", b"secret"),
+    CredentialProof(bytes(32)),
+    AttestNode("w1"),
+    NodeVerdict("w1", "tpm", False, ("pcr_value",), ("PCR 4 has another value",), DIGEST, DIGEST, 12),
     Revoke("spiffe://mohawk/worker/w", "stolen"),
     ProposeChange("lift-revocation", "spiffe://mohawk/worker/w", b"content"),
     ApproveChange(DIGEST),
     WithdrawChange(DIGEST),
     ShowChange(DIGEST),
-    ChangeShown(b"{}"),
+    ChangeShown("lift-revocation", "w", b"content", "spiffe://mohawk/operator/o", 1 << 31),
     ListChanges(),
     ChangesListed((OpenChange(DIGEST, "lift-revocation", "w", "spiffe://mohawk/operator/o", 1 << 31),)),
     Done("it is done"),

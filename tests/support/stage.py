@@ -24,6 +24,7 @@ from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from tests.e2e.inside import Site
+from tests.support.approvals import open_attestation
 from tests.support.models import build_model
 from tests.support.orders import make_order
 from tests.support.tickets import make_route
@@ -104,7 +105,8 @@ async def second_stage(home: Path) -> AsyncIterator[SecondStage]:
     folder = site.seal(build_model(home / "model", "llama", layers=2), 2)
     part, keyring = folder.manifest.slices[1], folder.keyring()
     context = site.context(Role.CONTROLLER, "controller")
-    keys = KeyRelease(keyring, site.provider.unwrap(keyring.model_key), folder.envelope)
+    model_key = site.provider.unwrap(keyring.model_key)
+    keys = KeyRelease(keyring, model_key, folder.envelope, open_attestation(site.authority))
     async with site.workers(1) as (target,):
         await deliver_slice(context, target, folder, part, lambda done: None)
         answers = Answers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mohawk.artifact.keyring import Keyring, wrap_data_key
+from mohawk.attestation.appraisal import Approval
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant
@@ -13,7 +14,9 @@ from mohawk.crypto.seal import seal_to
 from mohawk.crypto.signing import SigningKey
 from mohawk.errors import PolicyError, RemoteError, UsageError
 from mohawk.host.memory import SecretBytes
+from mohawk.identity.names import NodeName
 from mohawk.worker.grant import KeyExchange
+from tests.support.approvals import AnyMachine, approve
 from tests.support.slices import DATA_KEY, make_manifest
 from tests.support.tickets import make_session
 
@@ -27,7 +30,7 @@ FIRST, SECOND = make_manifest().slices
 
 def release(manifest: bytes = MANIFEST) -> KeyRelease:
     wrapped = tuple(wrap_data_key(MODEL_KEY, DATA_KEY, part.context, bytes(32)) for part in (FIRST, SECOND))
-    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), SecretBytes.copy_of(MODEL_KEY), manifest)
+    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), SecretBytes.copy_of(MODEL_KEY), manifest, AnyMachine())
 
 
 def exchange(
@@ -37,7 +40,11 @@ def exchange(
 
 
 def grant(to: KeyExchange, signer: SigningKey = SIGNER) -> KeyGrant:
-    return release().grant(to.request, connection(signer), FIRST)
+    return release().grant(to.request, connection(signer), FIRST, approval(to))
+
+
+def approval(to: KeyExchange) -> Approval:
+    return approve(NodeName.parse(WORKER), to.request.public_key)
 
 
 def connection(signer: SigningKey = SIGNER) -> SessionInfo:
@@ -99,7 +106,7 @@ def test_a_key_that_is_no_key():
     asking = exchange()
     request = asking.request.__class__(FIRST.digest, bytes(1216))
     with pytest.raises(RemoteError):
-        release().grant(request, connection(), FIRST)
+        release().grant(request, connection(), FIRST, approval(asking))
 
 
 def test_a_data_key_of_another_size_is_refused():
@@ -116,7 +123,7 @@ def test_nothing_is_granted_once_the_model_key_was_released():
     keys, asking = release(), exchange()
     keys.model_key.release()
     with pytest.raises(UsageError):
-        keys.grant(asking.request, connection(), FIRST)
+        keys.grant(asking.request, connection(), FIRST, approval(asking))
 
 
 def test_secrets_do_not_show():

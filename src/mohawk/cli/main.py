@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mohawk import __version__
-from mohawk.cli import chat, controller, demo, keys, model, operator, pki, shell, status, up, worker
+from mohawk.cli import attest, chat, controller, demo, keys, model, operator, pki, shell, status, up, worker
 from mohawk.cli.output import EXIT_INTERRUPTED, print_error
 from mohawk.errors import MohawkError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(pki.app, name="pki")
+app.add_typer(attest.app, name="attest")
 app.add_typer(model.app, name="model")
 app.add_typer(keys.app, name="keys")
 app.add_typer(worker.app, name="worker")

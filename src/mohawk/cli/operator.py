@@ -58,6 +58,23 @@ def lift(
     _do(open_client(controller, identity), order, as_json=json)
 
 
+@app.command()
+def policy(
+    file: Annotated[Path, typer.Argument(help="The new attestation policy (docs/spec/attestation.md 9).")],
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Propose another key-release policy; another operator approves."""
+    from mohawk.contract.operating import ProposeChange
+    from mohawk.host.files import read_file
+    from mohawk.host.release_policy import MAXIMUM_POLICY, NAME
+    from mohawk.identity.changes import ChangeKind
+
+    order = ProposeChange(ChangeKind.KEY_RELEASE_POLICY, NAME, read_file(file, MAXIMUM_POLICY))
+    _do(open_client(controller, identity), order, as_json=json)
+
+
 @app.command("changes")
 def list_changes(
     controller: ControllerOption = DEFAULT_CONTROLLER,

@@ -19,6 +19,7 @@ from mohawk.cli.places import Places
 from mohawk.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
+    from mohawk.host.attester import Attester
     from mohawk.host.identity import IdentityPlace, NodeIdentity
     from mohawk.identity.credentials import NodeCredentials
 
@@ -80,6 +81,8 @@ def run_worker(
     store: Annotated[Path | None, typer.Option(help="Folder for sealed slices.")] = None,
     quota: Annotated[int, typer.Option(min=1, help="Most GiB of sealed slices in the store.")] = 1024,
     threads: Annotated[int, typer.Option(min=0, help="Compute threads; 0: one per core.")] = 0,
+    tpm: Annotated[Path | None, typer.Option(help="This machine's TPM, for attestation: /dev/tpmrm0.")] = None,
+    firmware_log: Annotated[Path | None, typer.Option(help="The firmware's event log, if not the kernel's.")] = None,
     identity_fd: Annotated[int, typer.Option(hidden=True, help="Inherited pipe with the identity.")] = -1,
     json: Annotated[bool, typer.Option("--json", help="Announce the port as JSON.")] = False,
 ) -> None:
@@ -100,7 +103,8 @@ def run_worker(
     folder = store or Places.load().worker(found.credentials.name.name)
     keep: Callable[[NodeCredentials], None] = place.renew if place is not None else _keep_nothing
     trust_file = place.trust_file if place is not None else folder / "trust.json"
-    options = WorkerOptions(found, host, port, folder, quota << 30, threads, identity_fd, trust_file, keep)
+    attester = open_attester(tpm, trust_file.parent, firmware_log) if tpm is not None else None
+    options = WorkerOptions(found, host, port, folder, quota << 30, threads, identity_fd, trust_file, attester, keep)
     ports: list[int] = []
 
     def announce(bound: int) -> None:
@@ -123,6 +127,13 @@ def _begin_anew(port: int) -> None:
     there = ["--port", str(port)]
     command = sys.orig_argv if sys.orig_argv[-2:] == there else [*sys.orig_argv, *there]
     os.execv(sys.executable, command)  # noqa: S606 - our own command line
+
+
+def open_attester(device: Path, folder: Path, log: Path | None) -> Attester:
+    """This machine's TPM, for the node whose identity lies in `folder`."""
+    from mohawk.host.attester import FIRMWARE_LOG, Attester
+
+    return Attester(device, folder, log or FIRMWARE_LOG)
 
 
 def open_place(folder: Path | None, password: bytes | None) -> IdentityPlace:

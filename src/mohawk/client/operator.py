@@ -9,8 +9,8 @@ from typing import TypeVar
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Message, Purpose, StatusReply, StatusRequest
 from mohawk.contract.operating import ChangeShown, ShowChange
-from mohawk.errors import ArtifactError, RemoteError, UsageError
-from mohawk.identity.changes import Change
+from mohawk.errors import IdentityError, RemoteError, UsageError
+from mohawk.identity.changes import Change, parse_kind, parse_time
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
@@ -44,8 +44,10 @@ class OperatorClient:
         """All of a change, and truly the one of this id: what is read is what will be approved. Raises RemoteError."""
         answer = await self.ask(ShowChange(change_id), ChangeShown)
         try:
-            change = Change.parse(answer.change)
-        except (ArtifactError, UsageError):
+            change = Change(
+                parse_kind(answer.kind), answer.subject, answer.content, answer.proposer, parse_time(answer.proposed)
+            )
+        except (IdentityError, UsageError):
             raise RemoteError("the controller showed a change that cannot be read") from None
         if change.id != change_id or change.expires < datetime.now(UTC):
             raise RemoteError("the controller showed another change than it was asked for")

@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mohawk.contract import attesting as a
 from mohawk.contract import messages as m
 from mohawk.contract import operating as o
 from mohawk.contract import trust as t
@@ -62,6 +63,9 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
             {
                 m.Heartbeat: _ANY,
                 m.LoadStage: _ANY,
+                a.AttestOrder: _ANY,
+                a.EnrolOrder: _ANY,
+                a.CredentialOffer: _ANY,
                 m.KeyGrant: _ANY,
                 m.Route: _ANY,
                 t.TrustUpdate: _ANY,
@@ -80,6 +84,9 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
             {
                 m.HeartbeatReply: _ANY,
                 m.KeyRequest: _OWN,  # the slice that the plan gives it
+                a.AttestReply: _OWN,  # of its own machine, over this connection
+                a.TpmKeys: _OWN,
+                a.CredentialProof: _OWN,
                 m.StageReady: _OWN,
                 m.RouteReady: _OWN,
                 t.TrustAccepted: _ANY,
@@ -93,6 +100,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
         Parties(Role.OPERATOR, Role.CONTROLLER): MappingProxyType(
             {
                 m.StatusRequest: _ANY,
+                o.AttestNode: _ANY,
                 o.Revoke: _ANY,
                 o.ProposeChange: _ANY,
                 o.ApproveChange: _OWN,  # any but those that it proposed itself
@@ -102,13 +110,13 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
             }
         ),
         Parties(Role.AUDITOR, Role.CONTROLLER): MappingProxyType(
-            {m.StatusRequest: _ANY, o.ShowChange: _ANY, o.ListChanges: _ANY}
+            {m.StatusRequest: _ANY, o.AttestNode: _ANY, o.ShowChange: _ANY, o.ListChanges: _ANY}
         ),
         Parties(Role.CONTROLLER, Role.OPERATOR): MappingProxyType(
-            {m.StatusReply: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY, o.Done: _ANY}
+            {m.StatusReply: _ANY, o.NodeVerdict: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY, o.Done: _ANY}
         ),
         Parties(Role.CONTROLLER, Role.AUDITOR): MappingProxyType(
-            {m.StatusReply: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY}
+            {m.StatusReply: _ANY, o.NodeVerdict: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY}
         ),
     }
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mohawk.contract import attesting as a
 from mohawk.contract import messages as m
 from mohawk.contract import operating as o
 from mohawk.contract import trust as t
@@ -21,12 +22,25 @@ from mohawk.errors import MessageError
 
 _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
     {
-        Purpose.CONTROL: frozenset({m.Heartbeat, m.LoadStage, m.KeyGrant, m.Route, t.TrustUpdate, t.RenewalGrant}),
+        Purpose.CONTROL: frozenset(
+            {
+                m.Heartbeat,
+                m.LoadStage,
+                a.AttestOrder,
+                a.EnrolOrder,
+                a.CredentialOffer,
+                m.KeyGrant,
+                m.Route,
+                t.TrustUpdate,
+                t.RenewalGrant,
+            }
+        ),
         Purpose.SLICE: frozenset({m.OfferSlice, m.SliceChunk}),
         Purpose.STEP: frozenset({Step}),
         Purpose.OPERATOR: frozenset(
             {
                 m.StatusRequest,
+                o.AttestNode,
                 o.Revoke,
                 o.ProposeChange,
                 o.ApproveChange,
@@ -43,6 +57,9 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
             {
                 m.HeartbeatReply,
                 m.KeyRequest,
+                a.AttestReply,
+                a.TpmKeys,
+                a.CredentialProof,
                 m.StageReady,
                 m.RouteReady,
                 t.TrustAccepted,
@@ -54,7 +71,7 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         ),
         Purpose.SLICE: frozenset({m.SliceOffset, m.SliceStored, m.Failure}),
         Purpose.STEP: frozenset(),
-        Purpose.OPERATOR: frozenset({m.StatusReply, o.ChangeShown, o.ChangesListed, o.Done, m.Failure}),
+        Purpose.OPERATOR: frozenset({m.StatusReply, o.NodeVerdict, o.ChangeShown, o.ChangesListed, o.Done, m.Failure}),
     }
 )
 

@@ -12,13 +12,23 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias, get_args
 
+from mohawk.contract.attesting import (
+    AttestOrder,
+    AttestReply,
+    CredentialOffer,
+    CredentialProof,
+    EnrolOrder,
+    TpmKeys,
+)
 from mohawk.contract.checks import check_field, check_text, require
 from mohawk.contract.operating import (
     ApproveChange,
+    AttestNode,
     ChangeShown,
     ChangesListed,
     Done,
     ListChanges,
+    NodeVerdict,
     ProposeChange,
     Revoke,
     ShowChange,
@@ -316,6 +326,14 @@ Message: TypeAlias = (
     | StepFailure
     | StatusRequest
     | StatusReply
+    | AttestOrder
+    | AttestReply
+    | EnrolOrder
+    | TpmKeys
+    | CredentialOffer
+    | CredentialProof
+    | AttestNode
+    | NodeVerdict
     | Revoke
     | ProposeChange
     | ApproveChange

@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,14 @@ class Envelope(_message.Message):
     STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
     STATUS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
+    ATTEST_ORDER_FIELD_NUMBER: _ClassVar[int]
+    ATTEST_REPLY_FIELD_NUMBER: _ClassVar[int]
+    ENROL_ORDER_FIELD_NUMBER: _ClassVar[int]
+    TPM_KEYS_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_OFFER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_PROOF_FIELD_NUMBER: _ClassVar[int]
+    ATTEST_NODE_FIELD_NUMBER: _ClassVar[int]
+    NODE_VERDICT_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FIELD_NUMBER: _ClassVar[int]
     PROPOSE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     APPROVE_CHANGE_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +107,14 @@ class Envelope(_message.Message):
     step_failure: StepFailure
     status_request: StatusRequest
     status_reply: StatusReply
+    attest_order: AttestOrder
+    attest_reply: AttestReply
+    enrol_order: EnrolOrder
+    tpm_keys: TpmKeys
+    credential_offer: CredentialOffer
+    credential_proof: CredentialProof
+    attest_node: AttestNode
+    node_verdict: NodeVerdict
     revoke: Revoke
     propose_change: ProposeChange
     approve_change: ApproveChange
@@ -110,7 +126,7 @@ class Envelope(_message.Message):
     done: Done
     renewal_request: RenewalRequest
     renewal_grant: RenewalGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("purpose", "software", "deny_list", "takes_over")
@@ -527,10 +543,18 @@ class ShowChange(_message.Message):
     def __init__(self, change: _Optional[str] = ...) -> None: ...
 
 class ChangeShown(_message.Message):
-    __slots__ = ("change",)
-    CHANGE_FIELD_NUMBER: _ClassVar[int]
-    change: bytes
-    def __init__(self, change: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("kind", "subject", "content", "proposer", "proposed")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    PROPOSER_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    content: bytes
+    proposer: str
+    proposed: int
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., content: _Optional[bytes] = ..., proposer: _Optional[str] = ..., proposed: _Optional[int] = ...) -> None: ...
 
 class ListChanges(_message.Message):
     __slots__ = ()
@@ -561,3 +585,69 @@ class Done(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class AttestNode(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class NodeVerdict(_message.Message):
+    __slots__ = ("name", "evidence", "accepted", "reasons", "findings", "policy", "tpm", "milliseconds")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    TPM_FIELD_NUMBER: _ClassVar[int]
+    MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    evidence: str
+    accepted: bool
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    findings: _containers.RepeatedScalarFieldContainer[str]
+    policy: str
+    tpm: str
+    milliseconds: int
+    def __init__(self, name: _Optional[str] = ..., evidence: _Optional[str] = ..., accepted: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[str]] = ..., policy: _Optional[str] = ..., tpm: _Optional[str] = ..., milliseconds: _Optional[int] = ...) -> None: ...
+
+class AttestOrder(_message.Message):
+    __slots__ = ("nonce", "bank", "pcrs")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    BANK_FIELD_NUMBER: _ClassVar[int]
+    PCRS_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    bank: str
+    pcrs: int
+    def __init__(self, nonce: _Optional[bytes] = ..., bank: _Optional[str] = ..., pcrs: _Optional[int] = ...) -> None: ...
+
+class AttestReply(_message.Message):
+    __slots__ = ("evidence",)
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    evidence: bytes
+    def __init__(self, evidence: _Optional[bytes] = ...) -> None: ...
+
+class EnrolOrder(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TpmKeys(_message.Message):
+    __slots__ = ("identity",)
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    identity: bytes
+    def __init__(self, identity: _Optional[bytes] = ...) -> None: ...
+
+class CredentialOffer(_message.Message):
+    __slots__ = ("id_object", "encrypted_seed")
+    ID_OBJECT_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTED_SEED_FIELD_NUMBER: _ClassVar[int]
+    id_object: bytes
+    encrypted_seed: bytes
+    def __init__(self, id_object: _Optional[bytes] = ..., encrypted_seed: _Optional[bytes] = ...) -> None: ...
+
+class CredentialProof(_message.Message):
+    __slots__ = ("proof",)
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    proof: bytes
+    def __init__(self, proof: _Optional[bytes] = ...) -> None: ...

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mohawk.contract.checks import check_field, check_text, require
-from mohawk.ids import check_digest
+from mohawk.ids import check_digest, check_node_name
 
-MAXIMUM_CONTENT = 32 * 1024
-MAXIMUM_CHANGE = 56 * 1024
-"""Bytes of an encoded change: content in base64, and what stands around it."""
+MAXIMUM_CONTENT = 48 * 1024
+"""Bytes that one change brings in: it must fit a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class ProposeChange:
 
     def __post_init__(self) -> None:
         check_text(self.kind, self.subject)
-        require(len(self.content) <= MAXIMUM_CONTENT, "a change of more than 32 KiB")
+        require(len(self.content) <= MAXIMUM_CONTENT, "a change of more than 48 KiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,17 @@ class ShowChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangeShown:
-    """`identity.changes.Change`, encoded; its SHA-256 is its id."""
+    """`identity.changes.Change`, part by part: its id is computed from them. `proposed`: seconds since 1970."""
 
-    change: bytes
+    kind: str
+    subject: str
+    content: bytes
+    proposer: str
+    proposed: int
 
     def __post_init__(self) -> None:
-        require(len(self.change) <= MAXIMUM_CHANGE, "a change that is too long")
+        check_text(self.kind, self.subject, self.proposer)
+        require(len(self.content) <= MAXIMUM_CONTENT, "a change of more than 48 KiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,35 @@ class OpenChange:
 @dataclass(frozen=True, slots=True)
 class ChangesListed:
     changes: tuple[OpenChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttestNode:
+    """Have this worker (its node name) show its evidence now, and say what was found."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_field(check_node_name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeVerdict:
+    """What an appraisal found. `reasons` are stable words, `findings` sentences; `policy` and `tpm` are SHA-256 in
+    hexadecimal, the latter of the endorsement key, empty where there is none.
+    """
+
+    name: str
+    evidence: str
+    accepted: bool
+    reasons: tuple[str, ...]
+    findings: tuple[str, ...]
+    policy: str
+    tpm: str
+    milliseconds: int
+
+    def __post_init__(self) -> None:
+        check_text(self.name, self.evidence, self.policy, self.tpm, *self.reasons, *self.findings)
 
 
 @dataclass(frozen=True, slots=True)

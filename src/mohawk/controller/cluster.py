@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mohawk.channel.frames import PARSER_MAXIMUM, FrameKind, step_limits
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_listener
+from mohawk.contract.evidence import SOFTWARE
 from mohawk.contract.messages import ElementType, Hop, LoadStage, Purpose, Route
 from mohawk.contract.steps import Step
 from mohawk.controller.delivery import deliver_slice
@@ -145,7 +146,8 @@ class Cluster:
         await member.load(order, part, keys)
 
     def _writer(self, member: Member, route: Route) -> TicketWriter:
-        return TicketWriter(member.link.session, route, (self.options.hidden_size, self.options.compute))
+        evidence = member.approval.evidence if member.approval is not None else SOFTWARE
+        return TicketWriter(member.link.session, route, (self.options.hidden_size, self.options.compute), evidence)
 
     def _route(self, index: int, plan: bytes) -> Route:
         before = self.context.credentials.name if index == 0 else self.members[index - 1].link.peer.name

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.attestation.appraisal import Approval
+from mohawk.attestation.evidence import EvidenceClass
 from mohawk.channel.profile import NodeContext
+from mohawk.contract.evidence import manifest_digest
 from mohawk.contract.messages import (
     Failure,
     Heartbeat,
@@ -25,9 +28,11 @@ from mohawk.contract.messages import (
 )
 from mohawk.contract.steps import StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
+from mohawk.controller.attestation import Asked, Attestation
 from mohawk.controller.keys import KeyRelease
-from mohawk.errors import MohawkError, RemoteError, WorkerLostError
+from mohawk.errors import MohawkError, RemoteError, UsageError, WorkerLostError
 from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.names import NodeName
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
@@ -78,6 +83,11 @@ class Member:
         """The deny-list and root set that the worker last said it goes by."""
         self._link = link
         self._events = events
+        self._turn = asyncio.Lock()
+        """One question at a time on one connection."""
+        self.approval: Approval | None = None
+        """By which its key was released."""
+        self._manifest = b""
         self._beats = 0
         self._sent_at: dict[int, float] = {}
         self.on_renewal: Renew = lambda _peer, _request: None
@@ -94,8 +104,26 @@ class Member:
         return self.target.name
 
     @property
+    def node(self) -> NodeName:
+        return self._link.peer.name
+
+    @property
     def link(self) -> Link:
         return self._link
+
+    @property
+    def is_gone(self) -> bool:
+        return self._link.is_closing
+
+    @property
+    def is_watched(self) -> bool:
+        """It showed more of its machine than a certificate, and has to go on showing it."""
+        return self.approval is not None and self.approval.evidence_class > EvidenceClass.SOFTWARE and not self.is_gone
+
+    @property
+    def evidence(self) -> str:
+        """The class of what it showed: `software`, `tpm`, `tee`."""
+        return (self.approval.evidence_class if self.approval is not None else EvidenceClass.SOFTWARE).word
 
     async def reconnect(self, context: NodeContext) -> None:
         """A new control connection in place of the old one, which is closed: certificates and keys are fresh, the stage
@@ -118,14 +146,31 @@ class Member:
         Raises RemoteError with the worker's refusal, PolicyError when it asks for another slice's key,
         UnavailableError.
         """
-        request = await self._link.request(order, KeyRequest, KEY_SECONDS)
-        grant = keys.grant(request, self._link.session, part)
-        self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
-        return self.ready
+        async with self._turn:
+            request = await self._link.request(order, KeyRequest, KEY_SECONDS)
+            approval = await keys.approve(self._link, request)
+            grant = keys.grant(request, self._link.session, part, approval)
+            self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
+            self.approval, self._manifest = approval, manifest_digest(order.manifest)
+            return self.ready
+
+    async def attest_again(self, attestation: Attestation) -> Asked:
+        """What its machine shows now, for the key that it holds. Raises AttestationRefusedError, or like `ask`."""
+        asked = await self.ask(attestation)
+        asked.verdict.require()
+        return asked
+
+    async def ask(self, attestation: Attestation) -> Asked:
+        """The same, where a refusal is the verdict's to say. Raises UsageError before it holds a key."""
+        if self.approval is None:
+            raise UsageError(f"{self.name} holds no key yet")
+        async with self._turn:
+            return await attestation.ask(self._link, self.approval.recipient, self._manifest)
 
     async def route(self, route: Route) -> None:
         """Give the worker its place in the chain. Raises RemoteError, UnavailableError."""
-        answer = await self._link.request(route, RouteReady, ROUTE_SECONDS)
+        async with self._turn:
+            answer = await self._link.request(route, RouteReady, ROUTE_SECONDS)
         if answer.epoch != route.epoch:
             raise RemoteError(f"{self.name} confirmed another route than it was given")
         self.next_session = answer.session

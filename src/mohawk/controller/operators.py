@@ -4,17 +4,20 @@ such routes.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from mohawk.contract.messages import Failure, Hello, Message, StatusReply, StatusRequest
 from mohawk.contract.operating import (
     ApproveChange,
+    AttestNode,
     ChangeShown,
     ChangesListed,
     Done,
     ListChanges,
+    NodeVerdict,
     OpenChange,
     ProposeChange,
     Revoke,
@@ -31,13 +34,18 @@ from mohawk.transport.refusals import RefusalLog
 
 log = logging.getLogger(__name__)
 
+AskNode = Callable[[str], Awaitable[NodeVerdict]]
+"""A worker's node name -> what its machine shows now. Raises NotFoundError, or what asking raises."""
+
 
 class OperatorService:
     """Implements `transport.listen.Service`."""
 
-    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk) -> None:
+    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk, attest: AskNode) -> None:
         self._status = status
         self._desk = desk
+        self._attest = attest
+        self._asking: set[asyncio.Task[None]] = set()
         self._refusals = RefusalLog(log)
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
@@ -51,12 +59,26 @@ class OperatorService:
 
     def _answer(self, link: Link, message: object, _body: bytearray) -> None:
         """Refusals are answers too: what an operator did wrong does not end the connection."""
+        if isinstance(message, AttestNode):
+            task = asyncio.get_running_loop().create_task(self._answer_later(link, message))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+            return
         try:
             now = datetime.now(UTC)
             answer = self._show(message, now) or Done(self._change(link.peer.name, message, now))
             link.send(answer)
         except MohawkError as error:
-            link.send(Failure(error.code, error.message[:512], error.hint[:512]))
+            link.send(_refusal(error))
+
+    async def _answer_later(self, link: Link, order: AttestNode) -> None:
+        """A machine takes its time to answer."""
+        try:
+            answer: Message = await self._attest(order.name)
+        except MohawkError as error:
+            answer = _refusal(error)
+        if not link.is_closing:
+            link.send(answer)
 
     def _show(self, message: object, now: datetime) -> Message | None:
         """The answer to a question; None when it is none."""
@@ -66,7 +88,7 @@ class OperatorService:
             case ListChanges():
                 return ChangesListed(tuple(map(_describe, self._desk.open_changes(now))))
             case ShowChange(change):
-                return ChangeShown(self._desk.show(change, now).encode())
+                return _show(self._desk.show(change, now))
         return None
 
     def _change(self, operator: NodeName, message: object, now: datetime) -> str:
@@ -81,6 +103,15 @@ class OperatorService:
             case WithdrawChange():
                 return self._desk.withdraw(operator, message, now)
         raise AssertionError("admission lets nothing else pass")
+
+
+def _refusal(error: MohawkError) -> Failure:
+    return Failure(error.code, error.message[:512], error.hint[:512])
+
+
+def _show(change: Change) -> ChangeShown:
+    proposed = int(change.proposed.timestamp())
+    return ChangeShown(change.kind, change.subject, change.content, change.proposer, proposed)
 
 
 def _describe(change: Change) -> OpenChange:

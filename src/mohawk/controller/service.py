@@ -15,6 +15,7 @@ from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Progress, ServingOptions, Waiting, check_token_budget
 from mohawk.controller.engine import Engine
+from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.operators import OperatorService
@@ -29,7 +30,9 @@ from mohawk.host.change_file import ChangeFile
 from mohawk.host.keys import KeyProvider, open_model_key
 from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
+from mohawk.identity.changes import ChangeKind
 from mohawk.identity.credentials import NodeCredentials
+from mohawk.identity.names import NodeName
 from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target
 from mohawk.transport.joining import JoinListener, listen_for_joins
@@ -49,6 +52,7 @@ class ControllerOptions:
     """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`: the audit
     log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number. `join_port` None: nobody can join.
     `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
+    `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -64,6 +68,7 @@ class ControllerOptions:
     join_host: str = "127.0.0.1"
     join_port: int | None = None
     waiting: Waiting | None = None
+    must_have_hardware: bool = False
 
 
 class Controller:
@@ -82,6 +87,13 @@ class Controller:
         self._reconnecting = asyncio.Lock()
         self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
         self.cluster = Cluster(self._context, options.folder, self._serving)
+        self.gate = ReleaseGate(
+            options.authority,
+            options.record,
+            lambda: self.cluster.members,
+            self._deny,
+            must_have_hardware=options.must_have_hardware,
+        )
         workers = tuple(target.name for target in options.targets)
         self.pipeline = Pipeline(self.cluster.send, workers=workers, record=options.record)
         self.engine = Engine(
@@ -93,6 +105,7 @@ class Controller:
     async def start(self, progress: Progress) -> int:
         """Open the join port, bring the workers up and open the operators' port; its number. Raises MohawkError."""
         options = self._options
+        self.gate.check()
         self.trust.refresh(datetime.now(UTC))  # nobody is trusted before the first deny-list
         self.trust.start()
         await self._open_join_port(options)
@@ -100,16 +113,17 @@ class Controller:
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
         # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
         with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
-            await self.cluster.load(KeyRelease(keyring, model_key, options.folder.envelope), progress)
+            keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation)
+            await self.cluster.load(keys, progress)
         await self.cluster.reroute(self.pipeline)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
             member.tell(self.trust.latest())
-        desk = ChangeDesk(ChangeFile(options.authority), Revocations(options.authority), {}, options.record)
-        service = OperatorService(self.status, desk)
+        service = OperatorService(self.status, self._change_desk(options), self.gate.ask)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
+        self.gate.start()
         self._is_up = True
         return self._listener.port
 
@@ -124,8 +138,19 @@ class Controller:
             desk = JoinDesk(options.authority, self._context, options.record, datetime.now(UTC))
             self._joins = await listen_for_joins(options.join_host, options.join_port, desk)
 
+    def _change_desk(self, options: ControllerOptions) -> ChangeDesk:
+        carriers = {ChangeKind.KEY_RELEASE_POLICY: self.gate.changing_policy()}
+        return ChangeDesk(ChangeFile(options.authority), Revocations(options.authority), carriers, options.record)
+
+    def _deny(self, node: NodeName, reason: str) -> None:
+        """Revoke a node on our own account, and tell everybody now."""
+        now = datetime.now(UTC)
+        Revocations(self._options.authority).deny(str(node), reason, now)
+        self.trust.refresh(now)
+
     async def stop(self) -> None:
         """End every request with an error, then leave the workers."""
+        self.gate.close()
         self.trust.close()
         if self._joins is not None:
             await self._joins.close()

@@ -11,9 +11,6 @@ from mohawk.controller.cluster import Cluster
 from mohawk.controller.member import Member
 from mohawk.transport.link import Link
 
-EVIDENCE = "software"
-"""No worker has shown more than a certificate yet."""
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -52,7 +49,7 @@ def _describe_worker(member: Member, part: SealedSlice) -> WorkerStatus:
         name=member.name,
         address=f"{member.target.host}:{member.target.port}",
         state=member.state,
-        evidence=EVIDENCE,
+        evidence=member.evidence,
         slice_id=part.slice_id,
         slice_digest=part.digest,
         sealed_bytes=part.sealed_bytes,

@@ -30,9 +30,13 @@ def new_connection_id() -> bytes:
 
 
 class TicketWriter:
-    """One stage's tickets. `tensor`: (width, element type) of the activations between stages."""
+    """One stage's tickets. `tensor`: (width, element type) of the activations between stages; `evidence`: digest of
+    what the worker showed of its machine when its key was released.
+    """
 
-    def __init__(self, session: SessionInfo, route: Route, tensor: tuple[int, DataType]) -> None:
+    def __init__(
+        self, session: SessionInfo, route: Route, tensor: tuple[int, DataType], evidence: bytes = SOFTWARE
+    ) -> None:
         transcript = Transcript(
             profile=session.profile,
             controller=str(session.own_name),
@@ -40,7 +44,7 @@ class TicketWriter:
             controller_leaf=session.own_leaf,
             worker_leaf=session.peer.leaf_digest,
             plan=route.plan,
-            evidence=SOFTWARE,
+            evidence=evidence,
             connection_id=route.connection_id,
         )
         self._sealer = Sealer(session.record_secret, transcript, route.epoch)

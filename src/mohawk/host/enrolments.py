@@ -19,9 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mohawk.attestation.enrolment import MAXIMUM_RECORD, Enrolment, parse_enrolment
-from mohawk.errors import HostError, NotFoundError, PolicyError, RemoteError
+from mohawk.errors import HostError, NotFoundError, PolicyError, RemoteError, UsageError
+from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
 from mohawk.identity.names import NodeName
+from mohawk.ids import check_digest
 
 _SUFFIX = ".json"
 _LOCK = ".lock"
@@ -48,6 +50,24 @@ class Enrolments:
         with translate_errors("listing enrolments"):
             return tuple(map(_read, sorted(self._folder.glob(f"*{_SUFFIX}"))))
 
+    def expect(self, name: NodeName, ek_hash: str) -> None:
+        """An operator says that this node's TPM is the one of this endorsement key (SHA-256, hexadecimal): it may enrol
+        when it connects. Raises UsageError, PolicyError (it is enrolled already), HostError.
+        """
+        try:
+            check_digest(ek_hash)
+        except RemoteError:
+            raise UsageError("an EK hash is 64 hexadecimal digits", hint="mohawk attest show, there") from None
+        with self._locked():
+            if self._path(name).exists():
+                raise PolicyError(f"{name} is enrolled already", hint="remove that first: mohawk attest remove")
+            write_file(self._expected_path(name), ek_hash.encode("ascii"))
+
+    def expected(self, name: NodeName) -> str | None:
+        """The endorsement key that this node may enrol with; None when nobody said. Raises HostError."""
+        path = self._expected_path(name)
+        return read_file(path, 64).decode("ascii", "replace") if path.exists() else None
+
     def add(self, record: Enrolment) -> None:
         """Raises PolicyError: the node, or its TPM, is enrolled already."""
         with self._locked():
@@ -58,6 +78,7 @@ class Enrolments:
                         hint="if the machine was replaced on purpose, remove its enrolment first",
                     )
             write_file(self._path(record.name), record.encode())
+            self._expected_path(record.name).unlink(missing_ok=True)
 
     def advance(self, record: Enrolment) -> None:
         """Keep a verdict's counters. Raises PolicyError: the record is not the one that was judged any more;
@@ -80,6 +101,9 @@ class Enrolments:
     def _path(self, name: NodeName) -> Path:
         return self._folder / f"{name.role}.{name.name}{_SUFFIX}"
 
+    def _expected_path(self, name: NodeName) -> Path:
+        return self._folder / f"{name.role}.{name.name}.expected"
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer at a time, other processes' included."""
@@ -87,6 +111,11 @@ class Enrolments:
             with translate_errors("locking enrolments"):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
+
+
+def open_enrolments(authority: AuthorityFolder) -> Enrolments:
+    """Where this authority keeps which TPM is whose. Raises HostError."""
+    return Enrolments(authority.folder / "enrolments")
 
 
 def _read(path: Path) -> Enrolment:

@@ -22,8 +22,10 @@ from mohawk.identity.names import NodeName
 
 LIFETIME = timedelta(hours=24)
 MAXIMUM_OPEN = 32
-MAXIMUM_CONTENT = 32 * 1024
+MAXIMUM_CONTENT = 48 * 1024
 _MAXIMUM_SUBJECT = 512
+_LAST = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 class ChangeKind(StrEnum):
@@ -50,7 +52,7 @@ class Change:
         if not 0 < len(self.subject) <= _MAXIMUM_SUBJECT or not self.subject.isprintable():
             raise UsageError("a change without a subject, or with an unprintable one", field="subject")
         if len(self.content) > MAXIMUM_CONTENT:
-            raise UsageError("a change of more than 32 KiB", field="content")
+            raise UsageError("a change of more than 48 KiB", field="content")
 
     @property
     def id(self) -> str:
@@ -76,16 +78,27 @@ class Change:
     def parse(cls, data: bytes) -> Change:
         """The inverse of `encode`. Raises ArtifactError or UsageError."""
         fields = canonical.decode(data, 2 * MAXIMUM_CONTENT, ("content", "kind", "proposed", "proposer", "subject"))
-        kind = fields.text("kind")
-        if kind not in set(ChangeKind):
-            raise UsageError("a change of a kind that this version does not know")
         return cls(
-            ChangeKind(kind),
+            parse_kind(fields.text("kind")),
             fields.text("subject", _MAXIMUM_SUBJECT),
             fields.blob("content", MAXIMUM_CONTENT),
             fields.text("proposer", _MAXIMUM_SUBJECT),
-            datetime.fromtimestamp(fields.whole("proposed", 0, 253_402_300_799), UTC),
+            parse_time(fields.whole("proposed", 0, _LAST)),
         )
+
+
+def parse_kind(text: str) -> ChangeKind:
+    """Raises UsageError."""
+    if text not in set(ChangeKind):
+        raise UsageError("a change of a kind that this version does not know", field="kind")
+    return ChangeKind(text)
+
+
+def parse_time(seconds: int) -> datetime:
+    """Seconds since 1970. Raises UsageError: beyond the year 9999."""
+    if not 0 <= seconds <= _LAST:
+        raise UsageError("a change of no time that there is", field="proposed")
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def open_changes(changes: Sequence[Change], now: datetime) -> tuple[Change, ...]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from mohawk.contract.attesting import AttestOrder, CredentialOffer, EnrolOrder
 from mohawk.contract.messages import (
     Failure,
     Heartbeat,
@@ -23,6 +24,7 @@ from mohawk.contract.trust import RenewalGrant, TrustUpdate
 from mohawk.errors import MessageError, MohawkError
 from mohawk.host.memory import resident_bytes
 from mohawk.transport.link import Link
+from mohawk.worker.attesting import MachineWitness
 from mohawk.worker.chain import Chain
 from mohawk.worker.depot import Depot
 from mohawk.worker.grant import KeyExchange
@@ -37,9 +39,12 @@ log = logging.getLogger(__name__)
 class ControlSession:
     """One CONTROL connection, from its welcome to its end."""
 
-    def __init__(self, link: Link, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust) -> None:
+    def __init__(
+        self, link: Link, station: Station, chain: Chain, depot: Depot, trust: WorkerTrust, witness: MachineWitness
+    ) -> None:
         self._link = link
         self._trust = trust
+        self._witness = witness
         self._station = station
         self._chain = chain
         self._depot = depot
@@ -59,6 +64,12 @@ class ControlSession:
             self._trust.on_grant(message)
         elif isinstance(message, LoadStage):
             self._begin(lambda: self._accept(message))
+        elif isinstance(message, AttestOrder):
+            self._begin(lambda: self._attest(message))
+        elif isinstance(message, EnrolOrder):
+            self._begin(self._show_keys)
+        elif isinstance(message, CredentialOffer):
+            self._begin(lambda: self._prove(message))
         elif isinstance(message, KeyGrant):
             self._begin(lambda: self._load(message))
         elif isinstance(message, Route):
@@ -84,7 +95,18 @@ class ControlSession:
             binding=self._link.session.exporter(b"", 32),
         )
         self._pending = (assignment, exchange)
+        self._witness.bind(exchange.request.public_key, order.manifest)
         self._link.send(exchange.request)
+
+    async def _attest(self, order: AttestOrder) -> None:
+        is_for_key = self._pending is not None
+        self._link.send(await self._witness.answer(order, self._link.session, is_for_key=is_for_key))
+
+    async def _show_keys(self) -> None:
+        self._link.send(await self._witness.keys())
+
+    async def _prove(self, offer: CredentialOffer) -> None:
+        self._link.send(await self._witness.prove(offer, self._link.session))
 
     async def _load(self, grant: KeyGrant) -> None:
         if self._pending is None:
@@ -96,7 +118,7 @@ class ControlSession:
         self._link.send(ready)
 
     async def _set_route(self, route: Route) -> None:
-        tickets = TicketReader(self._link.session, route)
+        tickets = TicketReader(self._link.session, route, self._witness.evidence)
         self._link.send(RouteReady(route.epoch, await self._chain.set_route(route, tickets)))
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import uvloop
 
+from mohawk.host.attester import Attester
+from mohawk.host.code_digest import code_digest
 from mohawk.host.identity import NodeIdentity
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.credentials import NodeCredentials
@@ -23,7 +25,8 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core.
-    `trust_file`: where the newest deny-list and roots are remembered. `keep`: writes renewed credentials down.
+    `trust_file`: where the newest deny-list and roots are remembered. `attester`: this machine's TPM, None without.
+    `keep`: writes renewed credentials down.
     """
 
     identity: NodeIdentity
@@ -34,6 +37,7 @@ class WorkerOptions:
     threads: int
     lifeline: int
     trust_file: Path
+    attester: Attester | None = None
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
@@ -60,14 +64,19 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
         keep=options.keep,
         end=end.come,
         policy=options.identity.policy,
+        attester=options.attester,
     )
     worker = Worker(settings, store)
     try:
+        if options.attester is not None:
+            await asyncio.to_thread(options.attester.begin, code_digest())
         announce(await worker.open())
         await end.event.wait()
     finally:
         await worker.close()
         store.close()
+        if options.attester is not None:
+            await asyncio.to_thread(options.attester.end)  # from here on nothing on this machine quotes as this code
 
 
 class _End:

@@ -15,6 +15,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hello, Message, Purpose, Route
 from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import MohawkError, UnavailableError
+from mohawk.host.attester import Attester
 from mohawk.host.slice_store import SliceStore
 from mohawk.host.standing_file import keep_standing
 from mohawk.identity.certificates import PeerIdentity
@@ -25,6 +26,7 @@ from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.transport.listen import Listener, listen
 from mohawk.transport.refusals import RefusalLog
+from mohawk.worker.attesting import MachineWitness
 from mohawk.worker.chain import Chain
 from mohawk.worker.control import ControlSession
 from mohawk.worker.depot import Depot
@@ -53,7 +55,8 @@ class Ending(Enum):
 class WorkerSettings:
     """What a worker is started with. `publisher`: whose manifests it believes; `policy`: what it demands of
     certificates. `trust_file`: where the newest deny-list and roots are remembered. `keep`: is given renewed
-    credentials, to write them down. `end`: is told, once or more often, that the process must end.
+    credentials, to write them down. `end`: is told, once or more often, that the process must end. `attester`: this
+    machine's TPM.
     """
 
     credentials: NodeCredentials
@@ -64,6 +67,7 @@ class WorkerSettings:
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
     end: Callable[[Ending], None] = lambda _ending: None
     policy: CertificatePolicy = BUILT_IN
+    attester: Attester | None = None
 
 
 class Worker:
@@ -73,6 +77,7 @@ class Worker:
         self._settings = settings
         self._context = NodeContext(settings.credentials, policy=settings.policy)
         self._trust = WorkerTrust(self._context, settings.keep)
+        self._witness = MachineWitness(settings.attester)
         self._depot = Depot(store, settings.publisher)
         self._station = Station(store)
         self._chain = Chain(self._station, self._dial_next)
@@ -135,7 +140,7 @@ class Worker:
             old.on_closed = _let_go
             session.adopt(link)
         else:
-            session = ControlSession(link, self._station, self._chain, self._depot, self._trust)
+            session = ControlSession(link, self._station, self._chain, self._depot, self._trust, self._witness)
         self._control, self._session = link, session
         link.limit_idle(CONTROLLER_SILENCE_SECONDS)
         self._chain.report = partial(_send_if_open, link)

@@ -19,9 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class TicketReader:
-    """The tickets of one route, from one controller, on one control connection."""
+    """The tickets of one route, from one controller, on one control connection. `evidence`: digest of what this worker
+    showed of its machine when its key was released.
+    """
 
-    def __init__(self, session: SessionInfo, route: Route) -> None:
+    def __init__(self, session: SessionInfo, route: Route, evidence: bytes = SOFTWARE) -> None:
         transcript = Transcript(
             profile=session.profile,
             controller=str(session.peer.name),
@@ -29,7 +31,7 @@ class TicketReader:
             controller_leaf=session.peer.leaf_digest,
             worker_leaf=session.own_leaf,
             plan=route.plan,
-            evidence=SOFTWARE,
+            evidence=evidence,
             connection_id=route.connection_id,
         )
         self._opener = Opener(session.record_secret, transcript, route.epoch, InOrder())
