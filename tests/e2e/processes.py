@@ -20,14 +20,14 @@ STOP_SECONDS = 60.0
 
 
 class Mohawk:
-    """One long-running `mohawk` command with a home of its own."""
+    """One long-running `mohawk` command with a home of its own. `inside`: put before it, to run it on another host."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, inside: tuple[str, ...] = ()) -> None:
         self.home = home
         self.errors = home.parent / f"{home.name}.stderr"
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mohawk", *arguments],
+                [*inside, sys.executable, "-m", "mohawk", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -116,10 +116,12 @@ class Up(Mohawk):
         return dict(json.loads(answer.stdout))
 
 
-def command(home: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def command(
+    home: Path, *arguments: str, inside: tuple[str, ...] = (), **options: Any
+) -> subprocess.CompletedProcess[str]:
     """One short `mohawk` command, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "mohawk", *arguments],
+        [*inside, sys.executable, "-m", "mohawk", *arguments],
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
