@@ -81,10 +81,12 @@ def run(
         targets=tuple(parse_target(text) for text in worker),
         compute=parse_compute(dtype),
         kv_tokens=kv_tokens,
+        maximum_requests=settings.max_concurrent_sessions,
         operator_host=host,
         operator_port=operator_port,
         join_host=join_host,
         join_port=join_port,
+        must_have_hardware=settings.tpm_attestation_required,
     )
     key = read_api_key(api_key_file)
     is_encrypted = is_api_identity_encrypted(api_identity)

@@ -109,9 +109,11 @@ class Deployment:
             targets=targets,
             compute=self.options.compute,
             kv_tokens=self.options.kv_tokens,
+            maximum_requests=self.settings.max_concurrent_sessions,
             operator_port=self.options.operator_port,
             join_host=self.options.join_host,
             join_port=self.options.join_port,
+            must_have_hardware=self.settings.tpm_attestation_required,
         )
         self.controller = Controller(options)
         self.operator_port = await self.controller.start(self.report)

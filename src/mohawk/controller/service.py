@@ -50,9 +50,9 @@ KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
     """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`: the audit
-    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number. `join_port` None: nobody can join.
-    `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
-    `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
+    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests` are held at
+    once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that does not
+    answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -62,6 +62,7 @@ class ControllerOptions:
     targets: tuple[Target, ...]
     compute: DataType | None = None
     kv_tokens: int = 0
+    maximum_requests: int = 1000
     record: RecordEvent = lambda _event: None
     operator_host: str = "127.0.0.1"
     operator_port: int = 8004
@@ -100,6 +101,7 @@ class Controller:
             Prompting(options.folder.manifest.model_id, self._settings, self._sides),
             Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
             self.pipeline,
+            options.maximum_requests,
         )
 
     async def start(self, progress: Progress) -> int:
