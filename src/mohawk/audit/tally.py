@@ -22,6 +22,7 @@ _CAUSED_BY_OTHERS = frozenset(
     {
         EventKind.CONNECTION_REFUSED,
         EventKind.ACCESS_REFUSED,
+        EventKind.JOIN_REFUSED,
         EventKind.RENEWAL_REFUSED,
         EventKind.TICKETS_REFUSED,
     }

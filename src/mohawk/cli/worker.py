@@ -15,7 +15,7 @@ import typer
 
 from mohawk.cli.output import json_text, print_json
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
-from mohawk.cli.places import Places
+from mohawk.cli.places import Places, audit_beside
 from mohawk.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +106,19 @@ def run_worker(
     keep: Callable[[NodeCredentials], None] = place.renew if place is not None else _keep_nothing
     trust_file = place.trust_file if place is not None else folder / "trust.json"
     attester = open_attester(tpm, trust_file.parent, firmware_log) if tpm is not None else None
-    options = WorkerOptions(found, host, port, folder, quota << 30, threads, identity_fd, trust_file, attester, keep)
+    options = WorkerOptions(
+        identity=found,
+        host=host,
+        port=port,
+        store=folder,
+        quota=quota << 30,
+        threads=threads,
+        lifeline=identity_fd,
+        trust_file=trust_file,
+        audit=audit_beside(folder),
+        attester=attester,
+        keep=keep,
+    )
     ports: list[int] = []
 
     def announce(bound: int) -> None:
