@@ -143,9 +143,9 @@ class Link(asyncio.BufferedProtocol):
         Raises RemoteError when the peer answers Failure, UnavailableError after `seconds` or when the
         connection ends.
         """
+        self.send(message, body)  # first: what a closed link raises must not be left in a future that nobody awaits
         reply = self.expect(expected, Failure)
         try:
-            self.send(message, body)
             async with asyncio.timeout(seconds):
                 answer = await reply
         except TimeoutError:
