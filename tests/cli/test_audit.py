@@ -122,3 +122,25 @@ def test_a_long_log_is_not_read_from_its_beginning(tmp_path: Path, monkeypatch: 
     file.close()
     whole = (tmp_path / "audit.jsonl").read_bytes().splitlines(keepends=True)
     assert list(audit._last_lines(tmp_path / "audit.jsonl", 3, follow=False)) == whole[-3:]
+
+
+def test_a_join_token_is_on_record_before_it_is_shown(mohawk: Terminal) -> None:
+    assert mohawk("pki", "init", "--domain", "mesh.example").code == 0
+    shown = json.loads(mohawk("pki", "token", "w1", "--controller", "10.0.0.5:8002", "--json").out)
+    path = mohawk.home / "audit" / "commands.jsonl"
+    assert mohawk("audit", "verify", path).code == 0
+    (entry,) = (json.loads(line) for line in mohawk("audit", "tail", path, "--json").out.splitlines())
+    assert (entry["kind"], entry["subject"]) == ("token-issued", "spiffe://mesh.example/worker/w1")
+    assert entry["details"]["token"] == shown["id"]
+    assert entry["node"].startswith("command:uid-")
+    assert shown["token"] not in path.read_text(), "its id is no secret; it is"
+
+
+def test_no_token_is_issued_that_cannot_be_recorded(mohawk: Terminal) -> None:
+    assert mohawk("pki", "init", "--domain", "mesh.example").code == 0
+    (mohawk.home / "audit").mkdir()
+    (mohawk.home / "audit" / "commands.jsonl").write_text("somebody was here\n")
+    answer = mohawk("pki", "token", "w1", "--controller", "10.0.0.5:8002")
+    assert answer.code == 6
+    assert answer.out == ""
+    assert "mohawk audit verify" in answer.err

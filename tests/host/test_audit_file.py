@@ -74,6 +74,25 @@ def test_one_writer(path: Path) -> None:
     assert read(path) == [make_event(1), make_event(2)]
 
 
+def test_a_command_waits_for_its_turn(path: Path) -> None:
+    first = AuditFile(path, NODE, NOW)
+    done = threading.Event()
+
+    def write_later() -> None:
+        second = AuditFile(path, NODE, NOW, waits=True)
+        second.append([make_event(2)], NOW)
+        second.close()
+        done.set()
+
+    thread = threading.Thread(target=write_later)
+    thread.start()
+    first.append([make_event(1)], NOW)
+    assert not done.is_set()
+    first.close()
+    thread.join(10)
+    assert read(path) == [make_event(1), make_event(2)]
+
+
 def test_several_threads_write_one_chain(path: Path) -> None:
     file = AuditFile(path, NODE, NOW)
     threads = [threading.Thread(target=lambda n=n: file.append([make_event(n)] * 3, NOW)) for n in range(8)]

@@ -40,6 +40,11 @@ class Places:
         return self.home / "audit" / "controller.jsonl"
 
     @property
+    def command_audit(self) -> Path:
+        """What commands did that need no running node."""
+        return self.home / "audit" / "commands.jsonl"
+
+    @property
     def api_key(self) -> Path:
         return self.home / "api" / "key"
 

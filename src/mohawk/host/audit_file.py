@@ -37,15 +37,18 @@ _HEAD_SIZE = 128
 class AuditFile:
     """The log at `path`, open for writing by `node` (its SPIFFE id). For several threads."""
 
-    def __init__(self, path: Path, node: str, now: datetime) -> None:
-        """Open or begin a log, and verify what is there. Raises HostError: in use, damaged, or the disk fails."""
+    def __init__(self, path: Path, node: str, now: datetime, *, waits: bool = False) -> None:
+        """Open or begin a log, and verify what is there; `waits`: until another writer is done with it.
+
+        Raises HostError: in use, damaged, or the disk fails.
+        """
         self._node = node
         self._lock = threading.Lock()
         self._is_sound = True
         with ExitStack() as opened:
             make_private_folder(path.parent)
             self._descriptor = opened.enter_context(open_regular(path, os.O_RDWR | os.O_CREAT))
-            _lock_file(self._descriptor)
+            _lock_file(self._descriptor, waits=waits)
             if not head_path(path).exists() and os.fstat(self._descriptor).st_size == 0:
                 write_file(head_path(path), _pad(START))  # also makes the new log's name durable
             self.head, self._size = _read_sound(path, self._descriptor)
@@ -161,9 +164,9 @@ def _damaged(path: Path, why: str) -> HostError:
     )
 
 
-def _lock_file(descriptor: int) -> None:
+def _lock_file(descriptor: int, *, waits: bool) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except OSError:
         raise HostError(
             "another process writes this audit log", hint="give each node a folder of its own (MIE_HOME, --store)"
