@@ -25,6 +25,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_contract.py --check
+	$(BIN)/python scripts/generate_settings.py --check
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

@@ -37,7 +37,7 @@ from mohawk.contract.admission import admit_from_dialler, admit_part
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import Hello, Purpose
 from mohawk.contract.steps import Segment, StagePart, Step
-from mohawk.errors import MessageError, MohawkError
+from mohawk.errors import MessageError
 from mohawk.identity.certificates import PeerIdentity, issue_issuing, issue_leaf, issue_root
 from mohawk.identity.credentials import NodeCredentials, bundle, encode, parse
 from mohawk.identity.denylist import issue_deny_list, issue_deny_list_signer
@@ -148,9 +148,6 @@ class Echo:
     def accept(self, link: Link) -> None:
         link.carry(step_limits(SIZE), self.admit)
         link.on_message = lambda link, message, body: link.send(message, body)
-
-    def refused(self, source: str, error: MohawkError) -> None:
-        raise error
 
 
 def serve(identity: bytes, pipe: Connection) -> None:

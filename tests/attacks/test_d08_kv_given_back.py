@@ -62,7 +62,7 @@ def test_the_step_after_the_one_under_way_closes_the_sequence(tmp_path: Path):
     pipeline = plain_pipeline(send, "w1")
 
     async def main() -> None:
-        engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline)
+        engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline, 8)
         engine.start()
         async with aclosing(engine.generate(GenerationRequest((5, 6, 7), 900, GREEDY))) as answer:
             await anext(answer)

@@ -23,6 +23,7 @@ from mohawk.contract.steps import Segment, StagePart, StepResult
 from mohawk.transport.link import Link
 from mohawk.worker.chain import STEPS_HELD, Chain
 from mohawk.worker.runner import Outcome
+from tests.support.audit import Heard
 from tests.support.nodes import LOOPS, Recorder, call, run, serving
 from tests.support.tickets import make_ends, make_route, make_step
 from tests.support.tls import Mesh
@@ -84,7 +85,7 @@ def test_a_flood_stays_with_its_sender(loop: str) -> None:
         raise AssertionError("the last stage")
 
     async def main() -> None:
-        chain = Chain(station, no_next)  # type: ignore[arg-type]
+        chain = Chain(station, no_next, Heard().note)  # type: ignore[arg-type]
         chain.report = done.append
         route, ends = make_route(stage=1), make_ends()
         await chain.set_route(route, ends.reader(route))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mohawk.audit.events import AuditEvent, EventKind
+from mohawk.audit.events import EventKind
 from mohawk.contract.trust import RenewalRequest
 from mohawk.controller.trust import TrustKeeper
 from mohawk.crypto.certificate_request import make_request
@@ -21,6 +21,7 @@ from mohawk.errors import IdentityError, MohawkError
 from mohawk.host.revocations import Revocations
 from mohawk.identity.names import IdentityRefusedError, Reason, Role
 from tests.e2e.inside import Site
+from tests.support.audit import Heard
 from tests.support.nodes import LOOPS, Recorder, call, run, serving
 from tests.support.tls import Mesh, utc_now
 
@@ -107,13 +108,13 @@ def test_a_dialler_does_not_talk_to_a_revoked_listener() -> None:
 def test_a_revoked_node_gets_no_fresh_certificate(tmp_path: Path) -> None:
     """Renewal is asked over a connection that is cut; should the request come first, it is refused all the same."""
     site = Site(tmp_path / "home")
-    events: list[AuditEvent] = []
+    heard = Heard()
 
     async def reconnect() -> None:
         pytest.fail("nothing was renewed")
 
     keeper = TrustKeeper(
-        site.authority, site.context(Role.CONTROLLER, "c1"), events.append, lambda update: None, reconnect
+        site.authority, site.context(Role.CONTROLLER, "c1"), heard.record, heard.note, lambda update: None, reconnect
     )
     peer = site.credentials(Role.WORKER, "w1").check(utc_now())
     request = RenewalRequest(make_request(SigningKey.generate()))
@@ -121,4 +122,4 @@ def test_a_revoked_node_gets_no_fresh_certificate(tmp_path: Path) -> None:
     Revocations(site.authority).deny(str(peer.name), "stolen", utc_now())
     keeper.refresh(utc_now())
     assert keeper.renew(peer, request) is None
-    assert [event.kind for event in events][-1] is EventKind.RENEWAL_REFUSED
+    assert [event.kind for event in heard.events][-1] is EventKind.RENEWAL_REFUSED

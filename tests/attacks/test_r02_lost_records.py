@@ -20,6 +20,7 @@ from mohawk.contract.steps import Step, StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.errors import RemoteError, UnavailableError
 from tests.controller.test_pipeline import make_order
+from tests.support.audit import Heard
 from tests.support.nodes import run
 from tests.support.tickets import EXPECTATION, make_ends, make_opener, make_route, make_sealer
 from tests.support.tls import Mesh, connect_pair
@@ -63,7 +64,7 @@ def test_a_step_that_is_lost_with_its_ticket_fails_alone() -> None:
                 part = decode_part(reader.open(step.parts[0], (0, 0, 0), 0))
                 pipeline.on_result("w1", StepResult(part.number, (), 0))
 
-        pipeline = Pipeline(relay, workers=("w1",), record=lambda _event: None)
+        pipeline = Pipeline(relay, workers=("w1",), note=Heard().note)
         pipeline.rekey(1, (ends.writer(route),))
         orders = [replace(make_order(), number=number) for number in numbers]
         assert (await pipeline.run(orders[0], 5)).number == 1

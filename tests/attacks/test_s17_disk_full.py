@@ -9,23 +9,15 @@ Defence: host/files.py:replace_file; removed, the old slice is already overwritt
 
 from __future__ import annotations
 
-import resource
-import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from mohawk.errors import HostError
 from mohawk.host.files import read_file
 from mohawk.host.slice_store import SliceState, SliceStore
+from tests.support.disks import files_limited_to, run_on_a_small_disk
 from tests.support.slices import make_context, make_plaintext, names, open_from_file, seal_to_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _ON_A_SMALL_DISK = """
 import sys
@@ -33,6 +25,7 @@ from pathlib import Path
 from mohawk.errors import HostError
 from mohawk.host.slice_file import seal_slice
 from mohawk.host.slice_store import SliceStore
+from tests.support.disks import files_limited_to, run_on_a_small_disk
 from tests.support.slices import DATA_KEY, make_context, make_plaintext, names, seal_to_file
 
 disk, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
@@ -78,17 +71,6 @@ print((disk / "slice").read_bytes(), names(disk))
 """
 
 
-@contextmanager
-def files_limited_to(size: int) -> Iterator[None]:
-    """The kernel refuses to write beyond `size` bytes of any file (EFBIG): a failing write without a failing disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_write_that_fails_while_sealing(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"old")
     with pytest.raises(HostError, match="too large"), files_limited_to(100_000):
@@ -128,18 +110,7 @@ def test_an_input_output_error_while_reading() -> None:
 
 
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if shutil.which("unshare") is None:
-        pytest.skip("needs `unshare` (util-linux) to mount a small disk without root")
-    mount = f'mount -t tmpfs -o size=1m none "{disk}" && exec "$0" "$@"'
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
-    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this kernel lets no unprivileged user mount a small disk")
-    arguments = [sys.executable, "-c", _ON_A_SMALL_DISK, str(disk), str(tmp_path)]
-    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert run_on_a_small_disk(_ON_A_SMALL_DISK, tmp_path / "disk", str(tmp_path)) == [
         "storing a slice failed: No space left on device",
         "True",
         "True",

@@ -31,6 +31,7 @@ from mohawk.host.sealed_folder import SealedFolder, slice_path
 from mohawk.host.slice_file import open_slice
 from mohawk.worker.grant import KeyExchange
 from tests.support.approvals import AnyMachine, approve
+from tests.support.audit import Heard
 from tests.support.tickets import make_session
 
 home, folder = map(Path, sys.argv[1:])
@@ -46,7 +47,7 @@ def wait(word):
 def use():
     with open_model_key(KeyFile(home / "model.key"), keyring) as model_key, SecretBytes(KEY_SIZE) as data_key:
         held.extend([model_key, data_key])
-        keys = KeyRelease(keyring, model_key, sealed.envelope, AnyMachine())
+        keys = KeyRelease(keyring, model_key, sealed.envelope, AnyMachine(), Heard().record)
         session = make_session(name, exporter=lambda context, length: binding)
         for part in sealed.manifest.slices:
             keyring.unwrap_into(model_key.view, part.context, data_key.view)

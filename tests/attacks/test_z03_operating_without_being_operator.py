@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.audit.events import AuditEvent
+from mohawk.channel.profile import NodeContext
 from mohawk.contract.access import AccessRefusedError
 from mohawk.contract.messages import Message, Purpose, StatusReply, StatusRequest
 from mohawk.contract.operating import (
@@ -61,8 +62,9 @@ class Port(OperatorService):
         (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
         super().__init__(lambda: status, desk, nobody)
 
-    def refused(self, source: str, error: MohawkError) -> None:
-        self.refusals.append(error)
+    def listening(self, context: NodeContext) -> NodeContext:
+        context.on_refused = lambda _source, error, _peer: self.refusals.append(error)
+        return context
 
 
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: type(deed).__name__)
@@ -71,7 +73,7 @@ def test_an_auditor_looks_and_changes_nothing(tmp_path: Path, deed: Message) -> 
     port = Port(site)
 
     async def main() -> None:
-        listener = await listen(site.context(Role.CONTROLLER, "c1"), "127.0.0.1", 0, port)
+        listener = await listen(port.listening(site.context(Role.CONTROLLER, "c1")), "127.0.0.1", 0, port)
         target = Target("127.0.0.1", listener.port, Role.CONTROLLER, "c1")
         link = await dial(site.context(Role.AUDITOR, "a1"), target, Purpose.OPERATOR)
         await link.request(StatusRequest(), StatusReply, 5)
@@ -90,7 +92,7 @@ def test_a_worker_is_no_operator(tmp_path: Path) -> None:
     port = Port(site)
 
     async def main() -> None:
-        listener = await listen(site.context(Role.CONTROLLER, "c1"), "127.0.0.1", 0, port)
+        listener = await listen(port.listening(site.context(Role.CONTROLLER, "c1")), "127.0.0.1", 0, port)
         target = Target("127.0.0.1", listener.port, Role.CONTROLLER, "c1")
         with pytest.raises(RemoteError, match="may not connect"):
             await dial(site.context(Role.WORKER, "w1"), target, Purpose.OPERATOR)
@@ -106,7 +108,7 @@ def test_an_operator_revokes_alone(tmp_path: Path) -> None:
     port = Port(site)
 
     async def main() -> None:
-        listener = await listen(site.context(Role.CONTROLLER, "c1"), "127.0.0.1", 0, port)
+        listener = await listen(port.listening(site.context(Role.CONTROLLER, "c1")), "127.0.0.1", 0, port)
         target = Target("127.0.0.1", listener.port, Role.CONTROLLER, "c1")
         link = await dial(site.context(Role.OPERATOR, "o1"), target, Purpose.OPERATOR)
         await link.request(DEEDS[0], Done, 5)

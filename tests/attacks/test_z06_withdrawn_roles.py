@@ -26,6 +26,7 @@ from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.listen import listen
 from tests.e2e.inside import Site, now
+from tests.support.audit import Heard
 from tests.support.messages import EXAMPLES
 from tests.support.nodes import run
 
@@ -44,7 +45,8 @@ def test_an_open_connection_loses_its_rights(tmp_path: Path, monkeypatch: pytest
     context = site.context(Role.CONTROLLER, "c1")
     (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
     desk = ChangeDesk(ChangeFile(site.authority), Revocations(site.authority), {}, lambda event: None)
-    keeper = TrustKeeper(site.authority, context, lambda event: None, lambda update: None, nothing)
+    heard = Heard()
+    keeper = TrustKeeper(site.authority, context, heard.record, heard.note, lambda update: None, nothing)
 
     async def main() -> float:
         keeper.start()

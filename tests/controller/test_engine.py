@@ -30,7 +30,7 @@ def serve(folder: Path, send: Callable[[Pipeline, Step], None]) -> tuple[Engine,
     """An engine over one stage that `send` plays."""
     sides = read_side_files(write_folder(folder))
     pipeline = plain_pipeline(lambda step: send(pipeline, step), "w1")
-    engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline)
+    engine = Engine(Prompting("tiny", read_settings(sides), sides), Batcher(64, 1024, 8), pipeline, 8)
     engine.start()
     return engine, pipeline
 
@@ -106,5 +106,26 @@ def test_one_failed_step_ends_its_sequences_only(tmp_path: Path):
         engine.health()
         assert engine.load().kv_tokens_used == 0
         await engine.stop()
+
+    run(main)
+
+
+def test_more_requests_at_once_than_configured_are_answered_at_once(tmp_path: Path):
+    """MIE_MAX_CONCURRENT_SESSIONS: running and waiting together; whoever leaves makes room."""
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", lambda pipeline, step: None)
+        held = [engine.generate(REQUEST) for _ in range(8)]
+        waiting = [asyncio.ensure_future(anext(one)) for one in held]
+        await asyncio.sleep(0)
+        with pytest.raises(UnavailableError, match="too many requests at once"):
+            await anext(engine.generate(REQUEST))
+        waiting[0].cancel()
+        await asyncio.gather(waiting[0], return_exceptions=True)
+        waiting.append(asyncio.ensure_future(anext(engine.generate(REQUEST))))
+        await asyncio.sleep(0)
+        assert not waiting[-1].done()
+        await engine.stop()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     run(main)

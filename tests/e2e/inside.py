@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mohawk.audit.events import RecordEvent
+from mohawk.audit.events import NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.reader import read_card
 from mohawk.controller.service import Controller, ControllerOptions
@@ -142,10 +142,11 @@ class Site:
         targets: tuple[Target, ...],
         compute: DataType | None = DataType.FLOAT32,
         record: RecordEvent = lambda _event: None,
+        note: NoteEvent = lambda _event, _count=1: None,
     ) -> AsyncIterator[Controller]:
         """`source` sealed in as many slices as there are workers, shipped, opened, and served."""
         options = self.options(self.seal(source, len(targets)), targets, compute)
-        controller = Controller(replace(options, record=record))
+        controller = Controller(replace(options, record=record, note=note))
         try:
             await controller.start(lambda what, done, total: None)
             yield controller

@@ -19,6 +19,7 @@ from mohawk.generation.session import GenerationRequest
 from mohawk.host.revocations import Revocations
 from mohawk.host.rotation import activate_root, introduce_root, retire_root, rotate_issuing
 from tests.e2e.inside import GREEDY, Site, generate, now
+from tests.support.audit import Heard
 from tests.support.models import build_model
 from tests.support.nodes import run
 
@@ -36,10 +37,10 @@ async def serving(
 ) -> AsyncIterator[tuple[Controller, list[AuditEvent]]]:
     """Two worker processes, and a controller that looks at its authority twenty times a second."""
     monkeypatch.setattr(trust, "LOOK_SECONDS", 0.05)
-    events: list[AuditEvent] = []
+    heard = Heard()
     with site.worker_processes(2, quiet=quiet, ended=(0, 4)) as targets:  # 4: it was revoked
-        async with site.serving(source, targets, record=events.append) as controller:
-            yield controller, events
+        async with site.serving(source, targets, record=heard.record, note=heard.note) as controller:
+            yield controller, heard.events
 
 
 class Traffic:

@@ -22,6 +22,7 @@ from mohawk.host.revocations import Revocations
 from mohawk.identity.join_token import EXPORTER_CONTEXT, EXPORTER_SIZE, JoinToken, split_address
 from mohawk.identity.names import Role
 from mohawk.transport.joining import Exporter, JoinListener, ask_to_join, listen_for_joins
+from tests.support.audit import Heard
 from tests.support.tls import utc_now
 
 
@@ -46,7 +47,7 @@ class JoinSite:
         self.context.standing.learn_deny_list(Revocations(self.authority).issue(utc_now()), utc_now())
 
     def desk(self, now: datetime | None = None) -> JoinDesk:
-        return JoinDesk(self.authority, self.context, self.events.append, now or utc_now())
+        return JoinDesk(self.authority, self.context, self.events.append, Heard(self.events).note, now or utc_now())
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[JoinListener]:

@@ -14,7 +14,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hello, Purpose
 from mohawk.errors import MohawkError
 from mohawk.identity.certificates import PeerIdentity, expect
-from mohawk.identity.names import Role
+from mohawk.identity.names import NodeName, Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.transport.listen import Listener, listen
@@ -63,7 +63,7 @@ class Recorder:
         link.on_closed = self._closed
         self.happened.set()
 
-    def refused(self, source: str, error: MohawkError) -> None:
+    def refused(self, source: str, error: MohawkError, _peer: NodeName | None) -> None:
         self.refusals.append((source, error))
         self.happened.set()
 
@@ -92,6 +92,7 @@ async def last_words(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def serving(context: NodeContext, service: Recorder) -> AsyncIterator[Listener]:
+    context.on_refused = service.refused
     listener = await listen(context, "127.0.0.1", 0, service)
     try:
         yield listener

@@ -25,6 +25,7 @@ from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from tests.e2e.inside import Site
 from tests.support.approvals import open_attestation
+from tests.support.audit import Heard
 from tests.support.models import build_model
 from tests.support.orders import make_order
 from tests.support.tickets import make_route
@@ -106,7 +107,7 @@ async def second_stage(home: Path) -> AsyncIterator[SecondStage]:
     part, keyring = folder.manifest.slices[1], folder.keyring()
     context = site.context(Role.CONTROLLER, "controller")
     model_key = site.provider.unwrap(keyring.model_key)
-    keys = KeyRelease(keyring, model_key, folder.envelope, open_attestation(site.authority))
+    keys = KeyRelease(keyring, model_key, folder.envelope, open_attestation(site.authority), Heard().record)
     async with site.workers(1) as (target,):
         await deliver_slice(context, target, folder, part, lambda done: None)
         answers = Answers()

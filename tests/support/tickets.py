@@ -19,6 +19,7 @@ from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.names import NodeName
 from mohawk.nouns.model import DataType
 from mohawk.worker.tickets import TicketReader
+from tests.support.audit import Heard
 
 PLAN = hashlib.sha256(b"plan").digest()
 CONNECTION = hashlib.sha256(b"connection").digest()[:16]
@@ -71,8 +72,8 @@ class Unsealed:
 
 def plain_pipeline(send: object, *workers: str, epoch: int = 1, events: list[AuditEvent] | None = None) -> Pipeline:
     """A pipeline whose tickets anybody reads."""
-    heard = [] if events is None else events
-    pipeline = Pipeline(send, workers=workers, record=heard.append)  # type: ignore[arg-type]
+    heard = Heard([] if events is None else events)
+    pipeline = Pipeline(send, workers=workers, note=heard.note)  # type: ignore[arg-type]
     pipeline.rekey(epoch, tuple(Unsealed() for _ in workers))  # type: ignore[misc]
     return pipeline
 

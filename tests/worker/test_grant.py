@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from mohawk.artifact.keyring import Keyring, wrap_data_key
 from mohawk.attestation.appraisal import Approval
+from mohawk.audit.events import AuditEvent, EventKind
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant
@@ -17,6 +21,7 @@ from mohawk.host.memory import SecretBytes
 from mohawk.identity.names import NodeName
 from mohawk.worker.grant import KeyExchange
 from tests.support.approvals import AnyMachine, approve
+from tests.support.audit import Heard
 from tests.support.slices import DATA_KEY, make_manifest
 from tests.support.tickets import make_session
 
@@ -30,7 +35,9 @@ FIRST, SECOND = make_manifest().slices
 
 def release(manifest: bytes = MANIFEST) -> KeyRelease:
     wrapped = tuple(wrap_data_key(MODEL_KEY, DATA_KEY, part.context, bytes(32)) for part in (FIRST, SECOND))
-    return KeyRelease(Keyring("key-file", b"wrapped", wrapped), SecretBytes.copy_of(MODEL_KEY), manifest, AnyMachine())
+    return KeyRelease(
+        Keyring("key-file", b"wrapped", wrapped), SecretBytes.copy_of(MODEL_KEY), manifest, AnyMachine(), Heard().record
+    )
 
 
 def exchange(
@@ -124,6 +131,23 @@ def test_nothing_is_granted_once_the_model_key_was_released():
     keys.model_key.release()
     with pytest.raises(UsageError):
         keys.grant(asking.request, connection(), FIRST, approval(asking))
+
+
+def test_what_is_released_and_what_is_refused_is_on_record():
+    """By names and digests; no key, not even a wrapped one."""
+    heard, asking, other = Heard(), exchange(), exchange(slice_digest=SECOND.digest)
+    keys = replace(release(), record=heard.record)
+    permission = approval(asking)
+    keys.grant(asking.request, connection(), FIRST, permission)
+    with pytest.raises(PolicyError):
+        keys.grant(other.request, connection(), FIRST, approval(other))
+    recipient = hashlib.sha256(asking.request.public_key).hexdigest()
+    released = {"slice": FIRST.slice_id, "digest": FIRST.digest, "recipient": recipient}
+    released |= {"class": "software", "evidence": permission.evidence.hex()}
+    assert heard.events == [
+        AuditEvent(EventKind.KEY_RELEASED, WORKER, released),
+        AuditEvent(EventKind.KEY_REFUSED, WORKER, {"slice": FIRST.slice_id, "reason": "refused_by_policy"}),
+    ]
 
 
 def test_secrets_do_not_show():

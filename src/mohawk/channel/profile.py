@@ -12,6 +12,7 @@ Rules, and the attack each stops:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from OpenSSL import SSL, crypto
@@ -19,8 +20,9 @@ from OpenSSL import SSL, crypto
 from mohawk.channel import openssl
 from mohawk.crypto.signing import SigningKey
 from mohawk.crypto.x509 import Certificate
-from mohawk.errors import HandshakeError, UsageError
+from mohawk.errors import HandshakeError, MohawkError, UsageError
 from mohawk.identity.credentials import NodeCredentials
+from mohawk.identity.names import NodeName
 from mohawk.identity.policy import BUILT_IN, CertificatePolicy
 from mohawk.identity.standing import Standing
 
@@ -98,6 +100,10 @@ MIE_API = Profile(
 """The public API: post-quantum where the client can."""
 
 
+OnRefusal = Callable[[str, MohawkError, NodeName | None], None]
+"""Told the peer's address, why, and who it is where that was proven."""
+
+
 class NodeContext:
     """The two OpenSSL contexts of one node, and what it judges others by.
 
@@ -107,7 +113,17 @@ class NodeContext:
     deny-list nobody is let in.
     """
 
-    __slots__ = ("client", "credentials", "domain", "policy", "profile", "server", "standing")
+    __slots__ = (
+        "client",
+        "credentials",
+        "domain",
+        "on_cut",
+        "on_refused",
+        "policy",
+        "profile",
+        "server",
+        "standing",
+    )
 
     def __init__(
         self,
@@ -120,6 +136,11 @@ class NodeContext:
         self.policy = policy
         self.domain = credentials.domain
         self.standing = standing or Standing(credentials.root_set, credentials.domain)
+        self.on_refused: OnRefusal = _nothing
+        """A connection ended before it was established (one that came in, or one whose listener we did not accept), or
+        because its peer asked what its role may not."""
+        self.on_cut: OnRefusal = _nothing
+        """An established connection ended because of who its peer is: revoked, or expired."""
         self.renew(credentials)
 
     def renew(self, credentials: NodeCredentials) -> None:
@@ -136,6 +157,10 @@ class NodeContext:
         trust_roots(context, self.standing.roots.roots)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _remember_refusal)
         return context
+
+
+def _nothing(_source: str, _error: MohawkError, _peer: NodeName | None) -> None:
+    """Nobody asked to know."""
 
 
 def new_context(method: int, profile: Profile) -> SSL.Context:

@@ -26,7 +26,6 @@ from mohawk.crypto import x509
 from mohawk.errors import HandshakeError, RemoteError
 from mohawk.identity.certificates import PeerIdentity, check_peer
 from mohawk.identity.names import NodeName
-from mohawk.identity.standing import Standing
 
 MAXIMUM_HELLO = 16 * 1024
 _FLUSH_BYTES = TAKE_BYTES - (2 << 14)
@@ -98,9 +97,9 @@ class TlsConnection:
         """The peer said goodbye (close_notify): what was received is all there is."""
 
     @property
-    def standing(self) -> Standing:
-        """What this node judges others by."""
-        return self._context.standing
+    def context(self) -> NodeContext:
+        """The node's whose end this is."""
+        return self._context
 
     def receive(self, data: Buffer) -> None:
         """Bytes from the network. Raises HandshakeError when a handshake is too long."""
@@ -201,10 +200,10 @@ class TlsConnection:
         profile.check(version, group, suite, alpn)
         chain = connection.get_verified_chain(as_cryptography=True) or []
         facts = [x509.from_native(certificate) for certificate in chain]
-        peer = check_peer(facts, now, self.standing.roots.pins, self._context.domain)
+        peer = check_peer(facts, now, self._context.standing.roots.pins, self._context.domain)
         self._context.policy.check_chain(facts)
         self._context.policy.check_group(group)
-        self.standing.refuse(peer)
+        self._context.standing.refuse(peer)
         self._judge(peer)
         own_leaf, key = self._own.chain[0], self._own.key
         return SessionInfo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from mohawk.cli.authority import open_authority
 from mohawk.cli.key_option import KeyOption, name_provider
 from mohawk.cli.output import progress_bars
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
+from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
 from mohawk.errors import UsageError
 
@@ -52,6 +54,7 @@ def run(
     from mohawk.cli.deployment import parse_compute
     from mohawk.config import load_settings
     from mohawk.controller.service import ControllerOptions
+    from mohawk.host.audit_trail import AuditTrail
     from mohawk.host.identity import (
         IdentityFolder,
         is_api_identity_encrypted,
@@ -81,15 +84,19 @@ def run(
         targets=tuple(parse_target(text) for text in worker),
         compute=parse_compute(dtype),
         kv_tokens=kv_tokens,
+        maximum_requests=settings.max_concurrent_sessions,
         operator_host=host,
         operator_port=operator_port,
         join_host=join_host,
         join_port=join_port,
+        must_have_hardware=settings.tpm_attestation_required,
     )
     key = read_api_key(api_key_file)
     is_encrypted = is_api_identity_encrypted(api_identity)
     leaf = read_api_identity(api_identity, passwords.to_open(is_encrypted=is_encrypted))
-    asyncio.run(_serve(options, leaf, key, (host, port), require_pq=settings.api_require_pq))
+    with closing(AuditTrail(Places(settings.home).audit, str(credentials.name))) as trail:
+        options = replace(options, record=trail.record, note=trail.note)
+        asyncio.run(_serve(options, leaf, key, (host, port), require_pq=settings.api_require_pq))
 
 
 async def _serve(

@@ -21,6 +21,7 @@ from mohawk.config import Settings
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
 from mohawk.errors import UnavailableError, UsageError
+from mohawk.host.audit_trail import AuditTrail
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, write_file
 from mohawk.host.identity import NodeIdentity, read_api_key
@@ -62,6 +63,7 @@ class Deployment:
     report: Progress
     prepared: PreparedModel | None = None
     children: list[Child] = field(default_factory=list)
+    trail: AuditTrail | None = None
     controller: Controller | None = None
     api: ApiServer | None = None
     operator_port: int = 0
@@ -101,17 +103,23 @@ class Deployment:
         targets = tuple(
             Target("127.0.0.1", port, Role.WORKER, child.name) for child, port in zip(self.children, ports, strict=True)
         )
+        credentials = authority.issue_node(Role.CONTROLLER, "controller", datetime.now(UTC), LEAF_MAXIMUM)
+        self.trail = await asyncio.to_thread(AuditTrail, self.places.audit, str(credentials.name))
         options = ControllerOptions(
-            credentials=authority.issue_node(Role.CONTROLLER, "controller", datetime.now(UTC), LEAF_MAXIMUM),
+            credentials=credentials,
             authority=authority,
             folder=self.prepared.folder,
             provider=self.options.provider,
             targets=targets,
             compute=self.options.compute,
             kv_tokens=self.options.kv_tokens,
+            maximum_requests=self.settings.max_concurrent_sessions,
+            record=self.trail.record,
+            note=self.trail.note,
             operator_port=self.options.operator_port,
             join_host=self.options.join_host,
             join_port=self.options.join_port,
+            must_have_hardware=self.settings.tpm_attestation_required,
         )
         self.controller = Controller(options)
         self.operator_port = await self.controller.start(self.report)
@@ -138,6 +146,8 @@ class Deployment:
             self.places.api_url.unlink(missing_ok=True)
         if self.controller is not None:
             await self.controller.stop()
+        if self.trail is not None:
+            self.trail.close()
         await asyncio.gather(*(child.stop() for child in self.children))
 
     async def _start_worker(self, authority: AuthorityFolder, name: str) -> Child:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mohawk.cli.command_log import command_log
 from mohawk.cli.key_option import KEY_HELP, KeyOption, choose_provider, name_provider
 from mohawk.cli.output import print_json, print_table
 from mohawk.cli.places import Places
 from mohawk.errors import MohawkError
 
 if TYPE_CHECKING:
-    from mohawk.audit.events import AuditEvent
     from mohawk.crypto.signing import PublisherPins
     from mohawk.host.sealed_folder import SealedFolder
     from mohawk.publisher.key_changes import KeyChange
@@ -71,7 +71,9 @@ def rewrap(
 
     settings = load_settings()
     sealed = _open(folder, pki)
-    _tell(sealed, change(sealed, name_provider(key, settings), choose_provider(to, settings), _record), as_json=json)
+    with command_log() as record:
+        done = change(sealed, name_provider(key, settings), choose_provider(to, settings), record)
+    _tell(sealed, done, as_json=json)
 
 
 @app.command()
@@ -81,7 +83,9 @@ def rotate(folder: FolderArgument, key: KeyOption = None, pki: PkiOption = None,
     from mohawk.publisher.key_changes import rotate as change
 
     sealed = _open(folder, pki)
-    _tell(sealed, change(sealed, name_provider(key, load_settings()), _record), as_json=json)
+    with command_log() as record:
+        done = change(sealed, name_provider(key, load_settings()), record)
+    _tell(sealed, done, as_json=json)
 
 
 @app.command()
@@ -106,16 +110,13 @@ def destroy(
         model = folder.name
     if not yes:
         typer.confirm(f"Destroy the key of {model}? Its slices will open nowhere, for nobody", abort=True, err=True)
-    done = change(folder, model, provider, _record)
+    with command_log() as record:
+        done = change(folder, model, provider, record)
     if json:
         print_json({"model": model, "folder": str(folder)} | asdict(done))
         return
     typer.echo(f"the key of {model} is destroyed. {done.reach}")
     typer.echo("stages that are loaded now go on until their workers stop; the slices may be deleted")
-
-
-def _record(event: AuditEvent) -> None:
-    """These commands keep no log of their own."""
 
 
 def _open(folder: Path, pki: Path | None) -> SealedFolder:

@@ -11,6 +11,7 @@ import typer
 
 from mohawk.cli import rotate
 from mohawk.cli.authority import FolderOption, JsonOption, closed_authority, open_authority
+from mohawk.cli.command_log import command_log
 from mohawk.cli.output import print_json, print_table
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
@@ -105,7 +106,8 @@ def token(
 
     harden_process()
     book = JoinBook(closed_authority(folder))
-    made = book.issue(parse_role(role), name, controller, _now(), lambda _event: None, ek_hash)
+    with command_log() as record:
+        made = book.issue(parse_role(role), name, controller, _now(), record, ek_hash)
     text = encode_token(made)
     if json:
         facts = {"token": text, "name": str(made.name), "expires": made.expires.isoformat(), "id": made.id.hex()}

@@ -35,6 +35,16 @@ class Places:
         return self.home / "workers" / name
 
     @property
+    def audit(self) -> Path:
+        """The audit log of the controllers that run with this home."""
+        return self.home / "audit" / "controller.jsonl"
+
+    @property
+    def command_audit(self) -> Path:
+        """What commands did that need no running node."""
+        return self.home / "audit" / "commands.jsonl"
+
+    @property
     def api_key(self) -> Path:
         return self.home / "api" / "key"
 
@@ -52,3 +62,8 @@ class Places:
     def operator(self) -> Path:
         """The operator identity that `mohawk status` uses."""
         return self.home / "operator"
+
+
+def audit_beside(store: Path) -> Path:
+    """A worker's audit log lies with its slices: in the one folder that is its own wherever it runs."""
+    return store / "audit.jsonl"

@@ -15,7 +15,7 @@ import typer
 
 from mohawk.cli.output import json_text, print_json
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
-from mohawk.cli.places import Places
+from mohawk.cli.places import Places, audit_beside
 from mohawk.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run_worker(
     json: Annotated[bool, typer.Option("--json", help="Announce the port as JSON.")] = False,
 ) -> None:
     """Run a worker until Ctrl-C. It starts empty; a controller brings its slice and the key."""
+    from mohawk.config import load_settings
     from mohawk.host.memory import harden_process
 
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read by OpenMP when torch loads it, which is next
@@ -94,17 +95,30 @@ def run_worker(
     from mohawk.worker.service import Ending
 
     harden_process()
+    settings = load_settings()
     place = None
     if identity_fd < 0:
         is_encrypted = open_place(identity, None).is_encrypted
         place = open_place(identity, PasswordSource(password_file).to_open(is_encrypted=is_encrypted))
     found = place.read() if place is not None else _read_pipe(identity_fd)
     found.credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
-    folder = store or Places.load().worker(found.credentials.name.name)
+    folder = store or Places(settings.home).worker(found.credentials.name.name)
     keep: Callable[[NodeCredentials], None] = place.renew if place is not None else _keep_nothing
     trust_file = place.trust_file if place is not None else folder / "trust.json"
     attester = open_attester(tpm, trust_file.parent, firmware_log) if tpm is not None else None
-    options = WorkerOptions(found, host, port, folder, quota << 30, threads, identity_fd, trust_file, attester, keep)
+    options = WorkerOptions(
+        identity=found,
+        host=host,
+        port=port,
+        store=folder,
+        quota=quota << 30,
+        threads=threads,
+        lifeline=identity_fd,
+        trust_file=trust_file,
+        audit=audit_beside(folder),
+        attester=attester,
+        keep=keep,
+    )
     ports: list[int] = []
 
     def announce(bound: int) -> None:

@@ -37,9 +37,12 @@ class _Request:
 
 
 class Engine:
-    """Serves one model. Used from one event loop. `api.engine.Engine` is the part that the API sees."""
+    """Serves one model, at most `maximum_requests` held at once. Used from one event loop. `api.engine.Engine` is the
+    part that the API sees.
+    """
 
-    def __init__(self, prompting: Prompting, batcher: Batcher, pipeline: Pipeline) -> None:
+    def __init__(self, prompting: Prompting, batcher: Batcher, pipeline: Pipeline, maximum_requests: int) -> None:
+        self._maximum_requests = maximum_requests
         self._prompting = prompting
         self._batcher = batcher
         self._pipeline = pipeline
@@ -93,7 +96,7 @@ class Engine:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """The answer in pieces; the last one has a finish reason. Closing the iterator cancels.
 
-        Raises UsageError (can never fit), UnavailableError (queue full, a worker lost).
+        Raises UsageError (can never fit), UnavailableError (too many requests, queue full, a worker lost).
         """
         self.health()
         entry = self._admit(request)
@@ -131,6 +134,8 @@ class Engine:
         self._prompting.close()
 
     def _admit(self, request: GenerationRequest) -> _Request:
+        if len(self._requests) >= self._maximum_requests:
+            raise UnavailableError("too many requests at once", hint="try again in a few seconds")
         sequence = Sequence(next(self._numbers), request)
         text = TextStream(
             self._prompting.decode,

@@ -7,8 +7,8 @@ Rules, and the attack each stops:
 - A token is used up before its certificate is issued, and on disk: two requests at once, and one after a restart, get
   one certificate (P10, P11).
 - The name comes from the token, never from the request; a denied name does not come back by a fresh token.
-- Every refusal looks the same from outside. Inside, each is an audit entry with its reason.
-- Who has proven nothing is counted, in an entry a second: an outsider cannot fill the log (D10).
+- Every refusal looks the same from outside. Inside, each is counted in an audit entry with its reason, so that neither
+  an outsider nor the holder of a used token can fill the log (D10). Who is let in is on record before the answer (N04).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import logging
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.join_tls import join_server_context
 from mohawk.channel.nonces import NonceRefusedError, NonceRepeatedError
 from mohawk.channel.profile import NodeContext
@@ -29,7 +29,6 @@ from mohawk.contract.joining import (
     encode_join_grant,
     parse_join_request,
 )
-from mohawk.controller.strangers import StrangerLog
 from mohawk.crypto.certificate_request import parse_request
 from mohawk.crypto.x509 import Certificate
 from mohawk.errors import IdentityError, MessageError, MohawkError
@@ -68,14 +67,16 @@ class JoinRefusedError(IdentityError):
 class JoinDesk:
     """Implements `transport.joining.JoinService`. Used from the controller's event loop."""
 
-    def __init__(self, authority: AuthorityFolder, context: NodeContext, record: RecordEvent, now: datetime) -> None:
+    def __init__(
+        self, authority: AuthorityFolder, context: NodeContext, record: RecordEvent, note: NoteEvent, now: datetime
+    ) -> None:
         self._authority = authority
         self._context = context
         self._record = record
         self._book = JoinBook(authority)
         self._guard = self._book.guard(now)
         self._revocations = Revocations(authority)
-        self._strangers = StrangerLog(record, "join")
+        self._note = note
         self._shown = context.credentials
         self._tls = join_server_context(self._shown)
 
@@ -99,10 +100,7 @@ class JoinDesk:
         return REFUSAL
 
     def refused(self, source: str, error: MohawkError) -> None:
-        self._strangers.note(EventKind.CONNECTION_REFUSED, source, error.code)
-
-    def closed(self) -> None:
-        self._strangers.close()
+        self._note(AuditEvent(EventKind.CONNECTION_REFUSED, source, {"port": "join", "reason": error.code}))
 
     def _admit(self, data: bytes, exporter: Exporter, source: str, now: datetime) -> bytes:
         try:
@@ -161,11 +159,9 @@ class JoinDesk:
         return encode_join_grant(grant)
 
     def _refuse(self, error: JoinRefusedError, source: str) -> None:
+        details = {"port": "join", "reason": str(error.reason)}
         if error.token is None:
-            self._strangers.note(EventKind.JOIN_REFUSED, source, error.reason)
+            self._note(AuditEvent(EventKind.JOIN_REFUSED, source, details))
             return
-        details = {"reason": str(error.reason), "source": source, "token": error.token.id.hex()}
-        try:
-            self._record(AuditEvent(EventKind.JOIN_REFUSED, str(error.token.name), details))
-        except MohawkError as failure:  # it is refused all the same
-            log.error("a refusal could not be recorded: %s (%s)", failure.message, failure.hint)
+        details |= {"source": source, "token": error.token.id.hex()}
+        self._note(AuditEvent(EventKind.JOIN_REFUSED, str(error.token.name), details))

@@ -7,6 +7,7 @@ Rules, and the attack each stops:
   the evidence look at one enrolment (T12).
 - Sealed to the key that the worker made for this load, bound to the connection (contract/grant.py): a grant that is
   recorded, replayed or redirected opens nothing.
+- On record before it leaves: a grant that cannot be written into the audit log is not sent (N04).
 - Signed with the key of the certificate that this connection showed: HPKE alone does not say who sealed.
 - The model key is in memory while stages load and no longer; a data key while it is sealed. Both locked, both
   overwritten (S18).
@@ -19,12 +20,13 @@ from dataclasses import dataclass, field
 from mohawk.artifact.keyring import Keyring
 from mohawk.artifact.sealed_slice import SealedSlice
 from mohawk.attestation.appraisal import Approval
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.evidence import manifest_digest
 from mohawk.contract.grant import grant_context, signed_grant
 from mohawk.contract.messages import KeyGrant, KeyRequest
-from mohawk.controller.attestation import Attestation
-from mohawk.crypto.primitives import KEY_SIZE
+from mohawk.controller.attestation import Attestation, reasons_of
+from mohawk.crypto.primitives import KEY_SIZE, sha256
 from mohawk.crypto.seal import seal_to
 from mohawk.errors import PolicyError
 from mohawk.host.memory import SecretBytes
@@ -33,7 +35,8 @@ from mohawk.transport.link import Link
 
 @dataclass(frozen=True, slots=True)
 class KeyRelease:
-    """Everything that opening a data key takes. `manifest` is the envelope that the worker was sent.
+    """Everything that opening a data key takes. `manifest` is the envelope that the worker was sent; `record` writes
+    the audit log.
 
     It ends with its model key: once whoever opened that has released it, nothing is granted any more.
     """
@@ -42,6 +45,7 @@ class KeyRelease:
     model_key: SecretBytes
     manifest: bytes = field(repr=False)
     attestation: Attestation = field(repr=False)
+    record: RecordEvent
 
     async def approve(self, link: Link, request: KeyRequest) -> Approval:
         """What the worker on `link` shows of its machine, judged. Raises like `Attestation.approve`."""
@@ -51,14 +55,28 @@ class KeyRelease:
         """The data key of `assigned`, sealed to the worker on the other end of `session`, and to that connection.
 
         Raises PolicyError when the worker asks for a slice that is not its own, AttestationRefusedError when the
-        approval is not for this.
+        approval is not for this, HostError when the audit log cannot be written.
         """
-        self.attestation.check(approval, session.peer.name, request.public_key)
         worker, binding = str(session.peer.name), session.exporter(b"", 32)
-        if request.slice_digest != assigned.digest:
-            raise PolicyError(f"{worker} asked for the key of a slice that the plan does not give it")
+        try:
+            self._judge(request, session, assigned, approval)
+        except PolicyError as error:
+            refusal = {"slice": assigned.slice_id, "reason": reasons_of(error)[:128]}
+            self.record(AuditEvent(EventKind.KEY_REFUSED, worker, refusal))
+            raise
         context = grant_context(worker=worker, manifest=self.manifest, slice_digest=assigned.digest, binding=binding)
         with SecretBytes(KEY_SIZE) as data_key:
             self.keyring.unwrap_into(self.model_key.view, assigned.context, data_key.view)
             sealed = seal_to(request.public_key, data_key.view, context)
-        return KeyGrant(sealed, session.sign(signed_grant(context, request.public_key, sealed)))
+        signature = session.sign(signed_grant(context, request.public_key, sealed))
+        recipient = sha256(request.public_key).hex()
+        released = {"slice": assigned.slice_id, "digest": assigned.digest, "recipient": recipient}
+        released |= {"class": approval.evidence_class.word, "evidence": approval.evidence.hex()}
+        self.record(AuditEvent(EventKind.KEY_RELEASED, worker, released))
+        return KeyGrant(sealed, signature)
+
+    def _judge(self, request: KeyRequest, session: SessionInfo, assigned: SealedSlice, approval: Approval) -> None:
+        """Raises PolicyError, AttestationRefusedError among them."""
+        self.attestation.check(approval, session.peer.name, request.public_key)
+        if request.slice_digest != assigned.digest:
+            raise PolicyError(f"{session.peer.name} asked for the key of a slice that the plan does not give it")

@@ -5,7 +5,6 @@ such routes.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -30,9 +29,6 @@ from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.changes import Change
 from mohawk.identity.names import NodeName
 from mohawk.transport.link import Link
-from mohawk.transport.refusals import RefusalLog
-
-log = logging.getLogger(__name__)
 
 AskNode = Callable[[str], Awaitable[NodeVerdict]]
 """A worker's node name -> what its machine shows now. Raises NotFoundError, or what asking raises."""
@@ -46,16 +42,12 @@ class OperatorService:
         self._desk = desk
         self._attest = attest
         self._asking: set[asyncio.Task[None]] = set()
-        self._refusals = RefusalLog(log)
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
         """The table of roles has said all there is to say."""
 
     def accept(self, link: Link) -> None:
         link.on_message = self._answer
-
-    def refused(self, source: str, error: MohawkError) -> None:
-        self._refusals.note(source, error)
 
     def _answer(self, link: Link, message: object, _body: bytearray) -> None:
         """Refusals are answers too: what an operator did wrong does not end the connection."""

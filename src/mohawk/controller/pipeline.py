@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
 from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepFailure, StepResult
 from mohawk.controller.tickets import TicketWriter
 from mohawk.errors import MessageError, MohawkError, UnavailableError, WorkerLostError
@@ -41,9 +41,9 @@ class Pipeline:
     takes no step before `rekey`.
     """
 
-    def __init__(self, send: SendStep, *, workers: tuple[str, ...], record: RecordEvent) -> None:
+    def __init__(self, send: SendStep, *, workers: tuple[str, ...], note: NoteEvent) -> None:
         self._send = send
-        self._record = record
+        self._note = note
         self._last = workers[-1]
         self._epoch = 0
         self._writers: tuple[TicketWriter, ...] = ()
@@ -97,7 +97,7 @@ class Pipeline:
 
     def on_refused_tickets(self, worker: str, count: int) -> None:
         """A worker (its SPIFFE id) was handed so many step tickets that did not open: somebody before it lies."""
-        self._record(AuditEvent(EventKind.TICKETS_REFUSED, worker, {"count": str(count)}))
+        self._note(AuditEvent(EventKind.TICKETS_REFUSED, worker), count)
 
     def on_lost(self, error: WorkerLostError) -> None:
         """A worker of this plan is gone: everything in flight, and everything after it, ends with `error`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mohawk.audit.events import RecordEvent
+from mohawk.audit.events import NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
@@ -37,6 +38,9 @@ from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target
 from mohawk.transport.joining import JoinListener, listen_for_joins
 from mohawk.transport.listen import Listener, listen
+from mohawk.transport.refusals import RefusalLog
+
+log = logging.getLogger(__name__)
 
 MAXIMUM_KV_TOKENS = 32768
 CONTEXTS_HELD = 8
@@ -49,10 +53,10 @@ KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
-    """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`: the audit
-    log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number. `join_port` None: nobody can join.
-    `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
-    `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
+    """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`, `note`: the
+    audit log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests` are held at
+    once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that does not
+    answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -62,7 +66,9 @@ class ControllerOptions:
     targets: tuple[Target, ...]
     compute: DataType | None = None
     kv_tokens: int = 0
+    maximum_requests: int = 1000
     record: RecordEvent = lambda _event: None
+    note: NoteEvent = lambda _event, _count=1: None
     operator_host: str = "127.0.0.1"
     operator_port: int = 8004
     join_host: str = "127.0.0.1"
@@ -77,6 +83,8 @@ class Controller:
     def __init__(self, options: ControllerOptions) -> None:
         self._options = options
         self._context = NodeContext(options.credentials, policy=options.authority.policy())
+        refusals = RefusalLog(log, options.note)
+        self._context.on_refused, self._context.on_cut = refusals.refused, refusals.cut
         self._sides = options.folder.side_files()
         self._settings = read_settings(self._sides)
         self._serving = choose_serving(options, self._settings)
@@ -85,7 +93,9 @@ class Controller:
         self._joins: JoinListener | None = None
         self._is_up = False
         self._reconnecting = asyncio.Lock()
-        self.trust = TrustKeeper(options.authority, self._context, options.record, self._tell, self.reconnect)
+        self.trust = TrustKeeper(
+            options.authority, self._context, options.record, options.note, self._tell, self.reconnect
+        )
         self.cluster = Cluster(self._context, options.folder, self._serving)
         self.gate = ReleaseGate(
             options.authority,
@@ -95,11 +105,12 @@ class Controller:
             must_have_hardware=options.must_have_hardware,
         )
         workers = tuple(target.name for target in options.targets)
-        self.pipeline = Pipeline(self.cluster.send, workers=workers, record=options.record)
+        self.pipeline = Pipeline(self.cluster.send, workers=workers, note=options.note)
         self.engine = Engine(
             Prompting(options.folder.manifest.model_id, self._settings, self._sides),
             Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
             self.pipeline,
+            options.maximum_requests,
         )
 
     async def start(self, progress: Progress) -> int:
@@ -113,7 +124,7 @@ class Controller:
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
         # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
         with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
-            keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation)
+            keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
             await self.cluster.load(keys, progress)
         await self.cluster.reroute(self.pipeline)
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
@@ -135,7 +146,7 @@ class Controller:
     async def _open_join_port(self, options: ControllerOptions) -> None:
         """Before any worker is dialled: one of them may have to join first."""
         if options.join_port is not None:
-            desk = JoinDesk(options.authority, self._context, options.record, datetime.now(UTC))
+            desk = JoinDesk(options.authority, self._context, options.record, options.note, datetime.now(UTC))
             self._joins = await listen_for_joins(options.join_host, options.join_port, desk)
 
     def _change_desk(self, options: ControllerOptions) -> ChangeDesk:

@@ -6,7 +6,10 @@ Rules, and the attack each stops:
 - A list is issued every minute even if unchanged, and at once when it changed: a node from which lists are kept notices
   (H19), and a revoked one is cut within seconds (H18).
 - A denied node gets no fresh certificate: it cannot outlive its revocation.
-- A renewed certificate has the name of the connection that asked for it, whatever the request says.
+- A renewed certificate has the name of the connection that asked for it, whatever the request says. It is on record
+  before it is sent (N04). Taking trust back waits for no disk: what was revoked is passed on, then noted.
+- A node that asks for one certificate after the other is refused at last: each is a signature, and a line of the audit
+  log (D10).
 """
 
 from __future__ import annotations
@@ -14,24 +17,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustUpdate
 from mohawk.crypto.certificate_request import parse_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import IdentityError, MohawkError
+from mohawk.errors import HostError, IdentityError, MohawkError, PolicyError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.revocations import Revocations
 from mohawk.identity.certificates import PeerIdentity, is_renewal_due
+from mohawk.identity.names import NodeName
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 ISSUE_EVERY = timedelta(seconds=60)
 RECONNECT_EVERY = timedelta(hours=1)
+RENEWALS_EVERY = timedelta(hours=1)
+MOST_RENEWALS = 60
+"""Of one node in that time. An honest one needs one or two a day, and one for each rotation."""
 
 
 class TrustKeeper:
@@ -42,6 +50,7 @@ class TrustKeeper:
         authority: AuthorityFolder,
         context: NodeContext,
         record: RecordEvent,
+        note: NoteEvent,
         tell: Callable[[TrustUpdate], None],
         reconnect: Callable[[], Awaitable[None]],
     ) -> None:
@@ -49,6 +58,7 @@ class TrustKeeper:
         self._revocations = Revocations(authority)
         self._context = context
         self._record = record
+        self._note = note
         self._tell = tell
         self._reconnect = reconnect
         self._jitter = random.random()  # noqa: S311 - spreads load, protects nothing
@@ -56,6 +66,8 @@ class TrustKeeper:
         self._signed_under: tuple[tuple[int, int], int] | None = None
         self._wants_reconnection = False
         self._connected = datetime.now(UTC)
+        self._renewals: Counter[NodeName] = Counter()
+        self._counting_since = self._connected
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -82,17 +94,33 @@ class TrustKeeper:
             self._context.standing.learn_deny_list(deny_list, now)
 
     def renew(self, peer: PeerIdentity, request: RenewalRequest) -> RenewalGrant | None:
-        """A fresh leaf for `peer`'s new key. None when it is refused: revoked, or no request of ours."""
+        """A fresh leaf for `peer`'s new key. None when it is refused: revoked, no request of ours, too many, or
+        not on record.
+        """
         now = datetime.now(UTC)
         try:
             self._context.standing.refuse(peer)
+            self._count_renewal(peer.name, now)
             chain = self._authority.issue_for(peer.name, parse_request(request.request).spki, now)
-        except IdentityError as error:
-            self._record(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
+        except (IdentityError, PolicyError) as error:
+            self._note(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
             return None
-        self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
+        try:
+            self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
+        except HostError as error:  # its connection goes on, and it asks again
+            log.error("%s gets no fresh certificate: %s", peer.name, error.message)
+            return None
         self._wants_reconnection = True
         return RenewalGrant(tuple(one.der for one in chain))
+
+    def _count_renewal(self, name: NodeName, now: datetime) -> None:
+        """Raises PolicyError beyond the bound."""
+        if now - self._counting_since > RENEWALS_EVERY:
+            self._renewals.clear()
+            self._counting_since = now
+        self._renewals[name] += 1
+        if self._renewals[name] > MOST_RENEWALS:
+            raise PolicyError("too many certificates for one node")
 
     def _next_list(self, now: datetime) -> bytes:
         """A new list when one is due; empty when not."""
@@ -107,7 +135,7 @@ class TrustKeeper:
         known = {denial.subject for denial in current.denials} if current is not None else set()
         for denial in denials:
             if denial.subject not in known:
-                self._record(AuditEvent(EventKind.NODE_REVOKED, denial.subject, {"reason": denial.reason}))
+                self._note(AuditEvent(EventKind.NODE_REVOKED, denial.subject, {"reason": denial.reason}))
         return envelope
 
     def _next_roots(self, now: datetime) -> bytes:
@@ -115,7 +143,7 @@ class TrustKeeper:
         envelope, standing = self._authority.roots_envelope(), self._context.standing
         if not envelope or not standing.learn_roots(envelope, now):
             return b""
-        self._record(AuditEvent(EventKind.ROOTS_CHANGED, standing.domain, {"number": str(standing.roots.number)}))
+        self._note(AuditEvent(EventKind.ROOTS_CHANGED, standing.domain, {"number": str(standing.roots.number)}))
         self._context.renew(self._context.credentials.pinning(standing.roots))
         return envelope
 
@@ -127,7 +155,7 @@ class TrustKeeper:
             return False
         is_rotated = issuing != self._issuing
         if is_rotated:
-            self._record(AuditEvent(EventKind.ISSUING_ROTATED, self._context.domain))
+            self._note(AuditEvent(EventKind.ISSUING_ROTATED, self._context.domain))
         leaf = credentials.chain[0]
         key = SigningKey.generate()
         chain = self._authority.issue_for(credentials.name, key.spki(), now, leaf.not_after - leaf.not_before)

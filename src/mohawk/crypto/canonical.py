@@ -102,6 +102,14 @@ class Fields:
     def nested(self, key: str, keys: tuple[str, ...]) -> Fields:
         return Fields(self._values[key], keys)
 
+    def named_texts(self, key: str, most: int, longest: int) -> dict[str, str]:
+        """An object of at most `most` texts under names of its own, each of at most `longest` characters."""
+        value = self._values[key]
+        if not isinstance(value, dict) or len(value) > most:
+            raise ArtifactError(f"field {key} is not an object of at most {most} texts")
+        inner = Fields(value, tuple(value))
+        return {name: inner.text(name, longest) for name in value}
+
     def require(self, key: str, expected: str) -> None:
         """Raise ArtifactError unless the field holds exactly `expected`: a format's name and number."""
         if self._values[key] != expected:

@@ -210,10 +210,13 @@ def check_chain(chain: Sequence[Certificate], now: datetime, pins: frozenset[str
 def expect(peer: PeerIdentity, roles: Iterable[Role], name: str | None = None) -> PeerIdentity:
     """`peer` has one of `roles`, and this `name` where one is given (H13, H14). Raises IdentityRefusedError."""
     if peer.name.role not in frozenset(roles):
-        raise IdentityRefusedError(Reason.WRONG_ROLE, "the peer's role may not be used here")
+        raise IdentityRefusedError(Reason.WRONG_ROLE, "the peer's role may not be used here", peer=peer.name)
     if name is not None and peer.name.name != name:
         raise IdentityRefusedError(
-            Reason.WRONG_NAME, f"the peer is not the node that was asked for ({name})", hint="check the address"
+            Reason.WRONG_NAME,
+            f"the peer is not the node that was asked for ({name})",
+            hint="check the address",
+            peer=peer.name,
         )
     return peer
 

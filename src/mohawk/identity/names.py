@@ -56,11 +56,12 @@ class Reason(StrEnum):
 
 
 class IdentityRefusedError(IdentityError):
-    """An identity that we do not accept, with the reason as a value."""
+    """An identity that we do not accept, with the reason as a value; `peer`: who it is, where that was proven."""
 
-    def __init__(self, reason: Reason, message: str, *, hint: str = "") -> None:
+    def __init__(self, reason: Reason, message: str, *, hint: str = "", peer: NodeName | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+        self.peer = peer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from functools import partial
 from mohawk import __version__
 from mohawk.channel.profile import NodeContext
 from mohawk.channel.tls import TlsConnection
+from mohawk.contract.access import AccessRefusedError
 from mohawk.contract.admission import admit_from_listener, admit_welcome
 from mohawk.contract.messages import Failure, Hello, Purpose, Welcome
-from mohawk.errors import MohawkError, UnavailableError
+from mohawk.errors import IdentityError, MohawkError, UnavailableError
 from mohawk.identity.certificates import expect
 from mohawk.identity.names import Role
 from mohawk.transport.limits import limits_of
 from mohawk.transport.link import HANDSHAKE_SECONDS, Link, OnMessage, failure_error
+from mohawk.transport.refusals import report
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ async def dial(
     Raises UnavailableError (nobody answers), HandshakeError, IdentityError, or RemoteError with the peer's refusal.
     """
     tls = TlsConnection(context, lambda peer: expect(peer, (target.role,), target.name), is_server=False)
-    link = Link(tls, admit_welcome, partial(_greet, context, purpose, takes_over))
+    link = _Outgoing(tls, admit_welcome, partial(_greet, context, purpose, takes_over))
     greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     link.on_message = partial(_greeted, context, purpose, on_message or link.on_message, greeted)
     try:
@@ -71,6 +73,15 @@ async def dial(
         link.abort()
         raise
     return link
+
+
+class _Outgoing(Link):
+    """A link whose listener we may not accept, now or later."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if isinstance(self.error, (IdentityError, AccessRefusedError)):
+            report(self._tls.context, self)
 
 
 def _greeted(

@@ -50,9 +50,6 @@ class JoinService(Protocol):
     def refused(self, source: str, error: MohawkError) -> None:
         """A connection from `source` ended before it asked anything."""
 
-    def closed(self) -> None:
-        """The port was closed."""
-
 
 class JoinListener:
     """An open join port. Made by `listen_for_joins`."""
@@ -79,7 +76,6 @@ class JoinListener:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._listener.close()
-        self._service.closed()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

@@ -32,6 +32,7 @@ from mohawk.contract.messages import MESSAGES, Failure, Message, Purpose, SliceC
 from mohawk.contract.steps import Step
 from mohawk.errors import FrameError, HandshakeError, IdentityError, MohawkError, RemoteError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.names import IdentityRefusedError, Reason
 from mohawk.identity.standing import Standing
 
 HANDSHAKE_SECONDS = 10.0
@@ -97,7 +98,7 @@ class Link(asyncio.BufferedProtocol):
     @property
     def standing(self) -> Standing:
         """What this node judges others by."""
-        return self._tls.standing
+        return self._tls.context.standing
 
     @property
     def write_paused(self) -> bool:
@@ -142,9 +143,9 @@ class Link(asyncio.BufferedProtocol):
         Raises RemoteError when the peer answers Failure, UnavailableError after `seconds` or when the
         connection ends.
         """
+        self.send(message, body)  # first: what a closed link raises must not be left in a future that nobody awaits
         reply = self.expect(expected, Failure)
         try:
-            self.send(message, body)
             async with asyncio.timeout(seconds):
                 answer = await reply
         except TimeoutError:
@@ -171,9 +172,9 @@ class Link(asyncio.BufferedProtocol):
         self._lift_deadline()
         left = (self.session.not_after - datetime.now(UTC)).total_seconds()
         hint = "restart it: `mohawk up` issues fresh certificates; others, `mohawk pki issue`"
-        expired = IdentityError("a certificate of this connection has expired", hint=hint)
+        expired = IdentityRefusedError(Reason.EXPIRED, "a certificate of this connection has expired", hint=hint)
         self._expiry = self._loop.call_later(left, self.abort, expired)
-        self._unwatch = self._tls.standing.watch(self._recheck)
+        self._unwatch = self.standing.watch(self._recheck)
 
     def limit_idle(self, seconds: float) -> None:
         """End the connection with UnavailableError when nothing at all arrives for `seconds` to twice `seconds`."""
@@ -353,7 +354,7 @@ class Link(asyncio.BufferedProtocol):
         list itself perhaps, may still arrive.
         """
         try:
-            self._tls.standing.refuse(self.peer)
+            self.standing.refuse(self.peer)
         except IdentityError as error:
             self.fail(error)
 

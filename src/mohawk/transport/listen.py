@@ -7,7 +7,7 @@ Rules, and the attack each stops:
   whose `authorize` raises to refuse.
 - The greeting's deny-list is heard before its sender is judged by it: a node that was alone for long catches up, and a
   revoked one cannot hide behind an old list, because one of the last 10 minutes must be there (H18, H19).
-- Every refusal reaches `Service.refused`, so that none is silent.
+- Every refusal reaches `NodeContext.on_refused`, so that none is silent.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from mohawk.channel.tls import TlsConnection
 from mohawk.contract.access import AccessRefusedError, check_opening
 from mohawk.contract.admission import admit_from_dialler, admit_hello
 from mohawk.contract.messages import Failure, Hello, Welcome
-from mohawk.errors import HostError, MohawkError, PolicyError
+from mohawk.errors import HostError, IdentityError, MohawkError, PolicyError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.limits import limits_of
 from mohawk.transport.link import Link
+from mohawk.transport.refusals import report
 
 HALF_OPEN_TOTAL = 256
 HALF_OPEN_PER_SOURCE = 32
@@ -41,9 +42,6 @@ class Service(Protocol):
 
     def accept(self, link: Link) -> None:
         """An established link, just welcomed: set `on_message` and `on_closed`, and `carry` where steps come."""
-
-    def refused(self, source: str, error: MohawkError) -> None:
-        """A connection from `source` ended before it was accepted, or because it asked what its role may not."""
 
 
 class Listener:
@@ -116,8 +114,8 @@ class Listener:
         self._links.discard(link)
         if not link.is_established:
             self._settle(link)
-        if link.error is not None and (not link.is_established or isinstance(link.error, AccessRefusedError)):
-            self._service.refused(link.source, link.error)
+        if not link.is_established or isinstance(link.error, (IdentityError, AccessRefusedError)):
+            report(self._context, link)
 
     def _settle(self, link: Link) -> None:
         self._half_open[link.source] -= 1

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
 from mohawk.channel.frames import step_limits
 from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener
@@ -46,10 +47,13 @@ class RefusedStep(NamedTuple):
 
 
 class Chain:
-    """The route, and the steps that pass. `report` answers the controller; it is set while one is connected."""
+    """The route, and the steps that pass. `report` answers the controller; it is set while one is connected. `note`:
+    the audit log.
+    """
 
-    def __init__(self, station: Station, dial_next: DialNext) -> None:
+    def __init__(self, station: Station, dial_next: DialNext, note: NoteEvent) -> None:
         self._station = station
+        self._note = note
         self._dial_next = dial_next
         self._route: Route | None = None
         self._next: Link | None = None
@@ -109,6 +113,7 @@ class Chain:
             data = self._tickets.open(step.parts[0], self._station.expect(body_length), body_length)
         except RecordRefusedError:
             self.refused_tickets += 1
+            self._note(AuditEvent(EventKind.TICKETS_REFUSED, self._route.previous if self._route else ""))
             return RefusedStep()
         return AdmittedStep(self._station.admit(data, body_length), step.parts[1:])
 

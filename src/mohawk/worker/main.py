@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from mohawk.host.attester import Attester
+from mohawk.host.audit_trail import AuditTrail
 from mohawk.host.code_digest import code_digest
 from mohawk.host.identity import NodeIdentity
 from mohawk.host.slice_store import SliceStore
@@ -26,7 +27,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class WorkerOptions:
     """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core.
     `trust_file`: where the newest deny-list and roots are remembered. `attester`: this machine's TPM, None without.
-    `keep`: writes renewed credentials down.
+    `keep`: writes renewed credentials down. `audit`: the file of its audit log.
     """
 
     identity: NodeIdentity
@@ -37,6 +38,7 @@ class WorkerOptions:
     threads: int
     lifeline: int
     trust_file: Path
+    audit: Path
     attester: Attester | None = None
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
@@ -55,6 +57,7 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
     end.hear_signals(options.lifeline)
     configure_threads(options.threads or len(os.sched_getaffinity(0)))
     store = SliceStore(options.store, options.quota)
+    trail = AuditTrail(options.audit, str(options.identity.credentials.name))
     settings = WorkerSettings(
         options.identity.credentials,
         options.identity.pins,
@@ -65,6 +68,8 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
         end=end.come,
         policy=options.identity.policy,
         attester=options.attester,
+        record=trail.record,
+        note=trail.note,
     )
     worker = Worker(settings, store)
     try:
@@ -74,6 +79,7 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
         await end.event.wait()
     finally:
         await worker.close()
+        trail.close()
         store.close()
         if options.attester is not None:
             await asyncio.to_thread(options.attester.end)  # from here on nothing on this machine quotes as this code

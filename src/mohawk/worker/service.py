@@ -11,6 +11,7 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
+from mohawk.audit.events import NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Hello, Message, Purpose, Route
 from mohawk.crypto.signing import PublisherPins
@@ -56,7 +57,7 @@ class WorkerSettings:
     """What a worker is started with. `publisher`: whose manifests it believes; `policy`: what it demands of
     certificates. `trust_file`: where the newest deny-list and roots are remembered. `keep`: is given renewed
     credentials, to write them down. `end`: is told, once or more often, that the process must end. `attester`: this
-    machine's TPM.
+    machine's TPM. `record`, `note`: the audit log.
     """
 
     credentials: NodeCredentials
@@ -68,6 +69,8 @@ class WorkerSettings:
     end: Callable[[Ending], None] = lambda _ending: None
     policy: CertificatePolicy = BUILT_IN
     attester: Attester | None = None
+    record: RecordEvent = lambda _event: None
+    note: NoteEvent = lambda _event, _count=1: None
 
 
 class Worker:
@@ -76,14 +79,15 @@ class Worker:
     def __init__(self, settings: WorkerSettings, store: SliceStore) -> None:
         self._settings = settings
         self._context = NodeContext(settings.credentials, policy=settings.policy)
-        self._trust = WorkerTrust(self._context, settings.keep)
+        refusals = RefusalLog(log, settings.note)
+        self._context.on_refused, self._context.on_cut = refusals.refused, refusals.cut
+        self._trust = WorkerTrust(self._context, settings.keep, settings.record)
         self._witness = MachineWitness(settings.attester)
         self._depot = Depot(store, settings.publisher)
         self._station = Station(store)
-        self._chain = Chain(self._station, self._dial_next)
+        self._chain = Chain(self._station, self._dial_next, settings.note)
         self._control: Link | None = None
         self._session: ControlSession | None = None
-        self._refusals = RefusalLog(log)
         self._ending: asyncio.Task[None] | None = None
         self._listener: Listener | None = None
 
@@ -125,9 +129,6 @@ class Worker:
             link.on_message = SliceReceiver(link, self._depot).on_message
         else:
             self._chain.accept(link)
-
-    def refused(self, source: str, error: MohawkError) -> None:
-        self._refusals.note(source, error)
 
     def _is_takeover(self, peer: PeerIdentity, hello: Hello) -> bool:
         """The controller that drives us replaces its own connection: to use renewed certificates and fresh keys."""

@@ -4,6 +4,7 @@ Rules, and the attack each stops:
 - The key of a renewed certificate is born here and never leaves; only its public half is sent.
 - A chain that does not prove our own name under a root that we pin is refused: a controller cannot make us somebody
   else, nor bring in an authority of its own.
+- A renewed certificate is on record before it is used (N04).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import Message
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.crypto import x509
 from mohawk.crypto.certificate_request import make_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import IdentityError, MessageError, MohawkError
+from mohawk.errors import HostError, IdentityError, MessageError, MohawkError
 from mohawk.identity.certificates import is_renewal_due
 from mohawk.identity.credentials import NodeCredentials
 
@@ -32,13 +34,14 @@ Send = Callable[[Message], None]
 
 
 class WorkerTrust:
-    """`keep` writes renewed credentials down. Used from the event loop only; `keep` runs in a thread, because writing,
-    and encrypting a key under a password, takes longer than a heartbeat may.
+    """`keep` writes renewed credentials down, `record` the audit log. Used from the event loop only; `keep` runs in a
+    thread, because writing, and encrypting a key under a password, takes longer than a heartbeat may.
     """
 
-    def __init__(self, context: NodeContext, keep: Callable[[NodeCredentials], None]) -> None:
+    def __init__(self, context: NodeContext, keep: Callable[[NodeCredentials], None], record: RecordEvent) -> None:
         self._context = context
         self._keep = keep
+        self._record = record
         self._send: Send | None = None
         self._born: SigningKey | None = None
         self._asked = datetime.min.replace(tzinfo=UTC)
@@ -97,8 +100,14 @@ class WorkerTrust:
         fresh = credentials.renewed(tuple(x509.parse_der(one) for one in grant.chain), key)
         if fresh.check(datetime.now(UTC)).name != credentials.name:
             raise IdentityError("a certificate for another name than ours")
+        leaf = fresh.chain[0]
+        try:
+            self._record(AuditEvent(EventKind.LEAF_RENEWED, str(fresh.name), {"serial": f"{leaf.serial:x}"}))
+        except HostError as error:  # the old certificate goes on, and a fresh one is asked for again
+            log.error("a fresh certificate is not used: %s", error.message)
+            return
         self._adopt(fresh)
-        log.info("certificate renewed until %s", fresh.chain[0].not_after)
+        log.info("certificate renewed until %s", leaf.not_after)
 
     def _adopt(self, credentials: NodeCredentials) -> None:
         self._context.renew(credentials)
