@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from mohawk.audit.events import AuditEvent, EventKind
+from mohawk.audit.events import EventKind
 from mohawk.contract.messages import Purpose
 from mohawk.contract.steps import Step
 from mohawk.controller import engine
@@ -35,6 +35,7 @@ from mohawk.worker.runner import Outcome
 from mohawk.worker.service import Worker
 from tests.e2e.inside import Site, generate
 from tests.model.opening import decode_alone
+from tests.support.audit import Heard
 from tests.support.models import build_model
 from tests.support.nodes import run
 from tests.support.tickets import with_sequence
@@ -100,7 +101,7 @@ class Scene:
     site: Site
     controller: Controller
     thief: Thief
-    events: list[AuditEvent]
+    heard: Heard
     third: Target
 
     async def answer(self) -> list[int]:
@@ -128,23 +129,21 @@ class Scene:
             while (found := [w.refused_tickets for w in self.controller.status().workers]) != expected:
                 assert all(one <= most for one, most in zip(found, expected, strict=True)), found
                 await asyncio.sleep(0.02)
-        recorded: Counter[str] = Counter()
-        for event in self.events:
-            if event.kind is EventKind.TICKETS_REFUSED:
-                recorded[event.subject] += int(event.details["count"])
+        recorded = Counter(event.subject for event in self.heard.of(EventKind.TICKETS_REFUSED))
         assert recorded == +Counter({SECOND: second, THIRD: third})
 
 
 @asynccontextmanager
 async def scene(home: Path, source: Path) -> AsyncIterator[Scene]:
     """Two stages in processes of their own; the thief in ours, where the test can hold its hand."""
-    site, events = Site(home), list[AuditEvent]()
+    site, heard = Site(home), Heard()
     with site.worker_processes(2, quiet=False) as (second, third):
         worker, store = site.worker("thief")
         first = Target("127.0.0.1", await worker.open(), Role.WORKER, "thief")
         try:
-            async with site.serving(source, (first, second, third), record=events.append) as controller:
-                yield Scene(site, controller, take_over(worker), events, third)
+            targets = (first, second, third)
+            async with site.serving(source, targets, record=heard.record, note=heard.note) as controller:
+                yield Scene(site, controller, take_over(worker), heard, third)
         finally:
             await worker.close()
             store.close()

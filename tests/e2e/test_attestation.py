@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.attestation.reasons import AttestationRefusedError, EvidenceError
-from mohawk.audit.events import AuditEvent, EventKind
+from mohawk.audit.events import EventKind
 from mohawk.controller import attestation_watch, trust
 from mohawk.controller.service import Controller
 from mohawk.errors import HostError, MohawkError, PolicyError, UsageError
@@ -23,6 +23,7 @@ from mohawk.transport.dial import Target
 from tests.e2e.inside import Site, generate
 from tests.e2e.test_trust import until
 from tests.support.attested import attested_workers, boot_machine, name_tpm, node, require_tpm
+from tests.support.audit import Heard
 from tests.support.boot_log import boot
 from tests.support.models import build_model
 from tests.support.nodes import run
@@ -42,10 +43,10 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "home")
 
 
-def start(site: Site, source: Path, targets: tuple[Target, ...], events: list[AuditEvent], **changes: object):
+def start(site: Site, source: Path, targets: tuple[Target, ...], heard: Heard, **changes: object):
     """A controller that is not up yet."""
     options = site.options(site.seal(source, len(targets)), targets, DataType.FLOAT32)
-    return Controller(replace(options, record=events.append, **changes))
+    return Controller(replace(options, record=heard.record, note=heard.note, **changes))
 
 
 async def refusal(controller: Controller) -> MohawkError:
@@ -59,19 +60,19 @@ async def refusal(controller: Controller) -> MohawkError:
     raise AssertionError("it started")
 
 
-def kinds(events: list[AuditEvent]) -> list[EventKind]:
-    return [event.kind for event in events]
+def kinds(heard: Heard) -> list[EventKind]:
+    return [event.kind for event in heard.events]
 
 
 def test_a_machine_that_shows_the_right_registers_gets_its_key(site: Site, source: Path, first_tpm: Swtpm) -> None:
     require_tpm(site, first_tpm)
     attester = boot_machine(site, "w1", first_tpm)
     name_tpm(site, "w1", attester)
-    events: list[AuditEvent] = []
+    heard = Heard()
 
     async def main() -> None:
         async with attested_workers(site, {"w1": attester}) as targets:
-            controller = start(site, source, targets, events)
+            controller = start(site, source, targets, heard)
             await controller.start(lambda what, done, total: None)
             assert len(await generate(controller, [1, 2, 3], 4)) == 4, "tickets are bound to the evidence at both ends"
             (worker,) = controller.status().workers
@@ -86,7 +87,7 @@ def test_a_machine_that_shows_the_right_registers_gets_its_key(site: Site, sourc
             await controller.stop()
 
     run(main, seconds=SECONDS)
-    assert kinds(events)[:2] == [EventKind.NODE_ENROLLED, EventKind.ATTESTED]
+    assert kinds(heard)[:2] == [EventKind.NODE_ENROLLED, EventKind.ATTESTED]
     record = open_enrolments(site.authority).find(node("w1"))
     assert record is not None
     assert record.counters.clock > 0, "the counters of the newest quote are kept"
@@ -96,18 +97,18 @@ def test_the_next_start_asks_the_enrolled_tpm(site: Site, source: Path, first_tp
     require_tpm(site, first_tpm)
     attester = boot_machine(site, "w1", first_tpm)
     name_tpm(site, "w1", attester)
-    events: list[AuditEvent] = []
+    heard = Heard()
 
     async def main() -> None:
         async with attested_workers(site, {"w1": attester}) as targets:
             for _ in range(2):
-                controller = start(site, source, targets, events)
+                controller = start(site, source, targets, heard)
                 await controller.start(lambda what, done, total: None)
                 await controller.stop()
 
     run(main, seconds=SECONDS)
-    assert kinds(events).count(EventKind.NODE_ENROLLED) == 1
-    assert kinds(events).count(EventKind.ATTESTED) == 2
+    assert kinds(heard).count(EventKind.NODE_ENROLLED) == 1
+    assert kinds(heard).count(EventKind.ATTESTED) == 2
 
 
 @pytest.mark.parametrize(
@@ -132,14 +133,14 @@ def test_what_gets_no_key(
         name_tpm(site, "w1", boot_machine(site, "w2", second_tpm))
     elif case != "not named by an operator":
         name_tpm(site, "w1", attester)
-    heard: list[AuditEvent] = []
+    heard = Heard()
 
     async def main() -> MohawkError:
         async with attested_workers(site, {"w1": None if case == "no tpm" else attester}) as targets:
             return await refusal(start(site, source, targets, heard))
 
     error = run(main, seconds=SECONDS)
-    failed = [event for event in heard if event.kind is EventKind.ATTESTATION_FAILED]
+    failed = heard.of(EventKind.ATTESTATION_FAILED)
     if case == "no tpm":
         assert "without a TPM" in error.message
         assert len(failed) == 1
@@ -158,17 +159,17 @@ def test_a_worker_whose_machine_changes_is_denied_and_cut(
     require_tpm(site, first_tpm)
     attester = boot_machine(site, "w1", first_tpm)
     name_tpm(site, "w1", attester)
-    events: list[AuditEvent] = []
+    heard = Heard()
 
     async def main() -> None:
         async with attested_workers(site, {"w1": attester}) as targets:
-            controller = start(site, source, targets, events)
+            controller = start(site, source, targets, heard)
             await controller.start(lambda what, done, total: None)
             assert len(await generate(controller, [1, 2, 3], 4)) == 4
-            await until(lambda: kinds(events).count(EventKind.ATTESTED) > 2)
+            await until(lambda: kinds(heard).count(EventKind.ATTESTED) > 2)
             with first_tpm.open() as tpm:
                 tpm.measure(4, b"a boot module that nobody expected")
-            await until(lambda: EventKind.NODE_REVOKED in kinds(events), 10)
+            await until(lambda: EventKind.NODE_REVOKED in kinds(heard), 10)
             assert [denial.subject for denial in Revocations(site.authority).denials()] == [str(node("w1"))]
             with pytest.raises(MohawkError):
                 await generate(controller, [1, 2, 3], 4)
@@ -186,11 +187,11 @@ def test_without_its_policy_file_nothing_is_released(site: Site, source: Path, f
     async def main() -> None:
         async with attested_workers(site, {"w1": None}) as targets:
             path.write_bytes(b'{"class": "software", "format": "mie-attestation-policy-1"}')
-            assert isinstance(await refusal(start(site, source, targets, [])), PolicyError)
+            assert isinstance(await refusal(start(site, source, targets, Heard())), PolicyError)
             path.unlink()
-            assert isinstance(await refusal(start(site, source, targets, [])), HostError)
+            assert isinstance(await refusal(start(site, source, targets, Heard())), HostError)
             path.write_bytes(whole)
-            assert isinstance(await refusal(start(site, source, targets, [])), AttestationRefusedError)
+            assert isinstance(await refusal(start(site, source, targets, Heard())), AttestationRefusedError)
 
     run(main, seconds=SECONDS)
 
@@ -200,7 +201,7 @@ def test_a_tpm_may_be_made_mandatory(site: Site, source: Path, first_tpm: Swtpm)
 
     async def main() -> None:
         async with attested_workers(site, {"w1": None}) as targets:
-            error = await refusal(start(site, source, targets, [], must_have_hardware=True))
+            error = await refusal(start(site, source, targets, Heard(), must_have_hardware=True))
             assert isinstance(error, UsageError)
             assert error.field == "MIE_TPM_ATTESTATION_REQUIRED"
 
@@ -224,6 +225,6 @@ def test_a_worker_that_does_not_answer_gets_nothing(
 
     async def main() -> MohawkError:
         async with attested_workers(site, {"w1": attester}) as targets:
-            return await refusal(start(site, source, targets, []))
+            return await refusal(start(site, source, targets, Heard()))
 
     assert "in time" in run(main, seconds=SECONDS).message

@@ -42,7 +42,7 @@ def test_a_list_survives_its_envelope() -> None:
 
 
 def test_a_denied_name_and_a_denied_serial_are_refused() -> None:
-    peer = MESH.credentials().check(NOW + timedelta(seconds=2))
+    peer = MESH.credentials().check(utc_now())
     for subject in (str(peer.name), f"serial:{peer.serial:x}"):
         with pytest.raises(IdentityRefusedError) as refusal:
             DenyList(1, NOW, (Denial(subject, NOW),)).refuse(peer)

