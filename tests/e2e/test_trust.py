@@ -38,7 +38,8 @@ async def serving(
     """Two worker processes, and a controller that looks at its authority twenty times a second."""
     monkeypatch.setattr(trust, "LOOK_SECONDS", 0.05)
     heard = Heard()
-    with site.worker_processes(2, quiet=quiet, ended=(0, 4)) as targets:  # 4: it was revoked
+    with site.worker_processes(2, quiet=quiet, ended=(0, 4, -2)) as targets:
+        # 4: it was revoked; -2: and was told to end while it did
         async with site.serving(source, targets, record=heard.record, note=heard.note) as controller:
             yield controller, heard.events
 

@@ -42,7 +42,7 @@ class HostedCluster:
             self.home(host), *map(str, arguments), inside=self.hosts[host].inside, cwd=self._folder_of(host)
         )
         assert answer.returncode == code, (arguments, answer.returncode, answer.stdout, answer.stderr)
-        return answer.stdout if code == 0 else answer.stderr
+        return answer.stdout or answer.stderr
 
     def start(self, name: str, host: str, *arguments: object) -> Mohawk:
         """A long one."""

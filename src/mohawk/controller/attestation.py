@@ -22,7 +22,7 @@ from mohawk.attestation.evidence import SoftwareEvidence, parse_evidence
 from mohawk.attestation.policy import Policy, TpmRules
 from mohawk.attestation.quote import Finding
 from mohawk.attestation.reasons import AttestationRefusedError, EvidenceError, Reason
-from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.audit.events import MAXIMUM_TEXT, AuditEvent, EventKind, RecordEvent
 from mohawk.channel.nonces import NonceGuard
 from mohawk.contract.attesting import (
     AttestOrder,
@@ -84,13 +84,8 @@ class Attestation:
 
         Raises AttestationRefusedError with all reasons, EvidenceError, PolicyError, HostError, UnavailableError.
         """
-        name = link.peer.name
-        try:
-            asked = await self.ask(link, sha256(public_key), manifest)
-            return asked.verdict.require()
-        except MohawkError as error:
-            self._note_failure(name, error)
-            raise
+        asked = await self.ask(link, sha256(public_key), manifest)
+        return asked.verdict.require()
 
     def check(self, approval: Approval, name: NodeName, public_key: bytes) -> None:
         """At the moment of release: the approval is still for this node, key and enrolment. Raises
@@ -103,6 +98,14 @@ class Attestation:
         a refusal is the verdict's to say.
         """
         begin = time.perf_counter()
+        try:
+            verdict = await self._judge(link, recipient, manifest)
+        except MohawkError as error:
+            self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(link.peer.name), {"reasons": reasons_of(error)}))
+            raise
+        return Asked(verdict, int((time.perf_counter() - begin) * 1000))
+
+    async def _judge(self, link: Link, recipient: bytes, manifest: bytes) -> Verdict:
         policy, name = self._policy.read(), link.peer.name
         record = self._enrolments.find(name)
         if policy.tpm is not None and record is None and (expected := self._expected(name)):
@@ -111,7 +114,10 @@ class Attestation:
         if verdict.record is not None:  # it showed more than a certificate, and nothing speaks against it
             self._enrolments.advance(verdict.record)
             self._record(AuditEvent(EventKind.ATTESTED, str(name), _describe(verdict)))
-        return Asked(verdict, int((time.perf_counter() - begin) * 1000))
+        if verdict.findings:
+            reasons = {"reasons": " ".join(verdict.reasons)[:MAXIMUM_TEXT]}
+            self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(name), _describe(verdict) | reasons))
+        return verdict
 
     async def _appraise(
         self, link: Link, policy: Policy, record: Enrolment | None, recipient: bytes, manifest: bytes
@@ -120,7 +126,7 @@ class Attestation:
         challenge = Challenge(random_bytes(32), recipient, link.peer.name, exporter, manifest, datetime.now(UTC))
         if policy.tpm is None or record is None:  # there is nothing that its answer could be held against
             verdict = appraise(policy, SoftwareEvidence(), None, challenge, challenge.issued)
-            return replace(verdict, findings=(*verdict.findings, _NOT_ENROLLED)) if verdict.findings else verdict
+            return replace(verdict, findings=(_NOT_ENROLLED, *verdict.findings)) if verdict.findings else verdict
         pcrs = sum(1 << index for index in policy.tpm.selection)
         order = AttestOrder(challenge.nonce, policy.tpm.bank.name.lower(), pcrs)
         answer = await link.request(order, AttestReply, ANSWER_SECONDS)
@@ -151,9 +157,6 @@ class Attestation:
         self._record(AuditEvent(EventKind.NODE_ENROLLED, str(name), {"tpm": record.ek_hash}))
         self._enrolments.add(record)
         return record
-
-    def _note_failure(self, name: NodeName, error: MohawkError) -> None:
-        self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(name), {"reasons": reasons_of(error)[:128]}))
 
 
 def reasons_of(error: MohawkError) -> str:
