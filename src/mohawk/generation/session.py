@@ -7,13 +7,32 @@ worker held is computed again from here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
 
 MAXIMUM_STOP_STRINGS = 16
 MAXIMUM_STOP_CHARACTERS = 256
+
+
+class Priority(IntEnum):
+    """How urgent a request is to its operator. A lower number goes first."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf tokens are generated. Tenants share nothing: not a turn in the queue, not a cached prompt.
+    `session`: whose keys and values go on from turn to turn.
+    """
+
+    tenant: str = "default"
+    priority: Priority = Priority.NORMAL
+    session: str | None = None
 
 
 class FinishReason(StrEnum):
@@ -35,6 +54,7 @@ class GenerationRequest:
     sampling: SamplingParameters
     stop: tuple[str, ...] = ()
     end_of_sequence: frozenset[int] = frozenset()
+    caller: Caller = Caller()
 
     def __post_init__(self) -> None:
         if not self.prompt:
