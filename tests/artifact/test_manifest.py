@@ -13,7 +13,7 @@ from mohawk.artifact.manifest import SideFile, parse_manifest
 from mohawk.artifact.trust import sign_manifest
 from mohawk.crypto.signing import PublisherKey
 from mohawk.errors import ArtifactError, RemoteError
-from mohawk.nouns.model import DataType
+from mohawk.nouns.model import DataType, LayerRange
 from tests.support.slices import make_context, make_manifest
 
 
@@ -27,6 +27,18 @@ def test_find_slice() -> None:
     assert manifest.find_slice("slice_4_7") is manifest.slices[1]
     with pytest.raises(ArtifactError):
         manifest.find_slice("slice_0_7")
+
+
+def test_a_run_is_one_or_more_slices_in_a_row_and_nothing_between() -> None:
+    manifest = make_manifest(((0, 1), (2, 2), (3, 7)))
+    first, second, third = manifest.slices
+    assert manifest.find_run(LayerRange(0, 1)) == (first,)
+    assert manifest.find_run(LayerRange(0, 2)) == (first, second)
+    assert manifest.find_run(LayerRange(2, 7)) == (second, third)
+    assert manifest.find_run(LayerRange(0, 7)) == manifest.slices
+    for layers in ((0, 0), (0, 3), (1, 2), (1, 7), (4, 7), (4, 5), (0, 8), (8, 9)):
+        with pytest.raises(ArtifactError):
+            manifest.find_run(LayerRange(*layers))
 
 
 @pytest.mark.parametrize("name", ["../config.json", "/etc/passwd", "model.py", "config.json\n", "CONFIG.JSON", ""])

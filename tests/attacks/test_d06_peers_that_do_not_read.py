@@ -18,7 +18,7 @@ from tests.support.nodes import LOOPS, Recorder, call, run, serving
 from tests.support.tls import Mesh
 
 QUESTIONS = 2000
-ANSWER = KeyRequest("0" * 64, bytes(4096))
+ANSWER = KeyRequest(("0" * 64,), bytes(4096))
 LIMIT = 256 << 10
 
 

@@ -89,13 +89,13 @@ def test_no_key_is_released(path: Path, full: RecordEvent) -> None:
     part, model_key = make_manifest().slices[0], b"m" * KEY_SIZE
     keyring = Keyring("key-file", b"wrapped", (wrap_data_key(model_key, DATA_KEY, part.context, bytes(32)),))
     keys = KeyRelease(keyring, SecretBytes.copy_of(model_key), b"an envelope", AnyMachine(), full)  # type: ignore[arg-type]
-    exchange = KeyExchange(worker=WORKER, manifest=b"an envelope", slice_digest=part.digest, binding=b"b" * 32)
+    exchange = KeyExchange(worker=WORKER, manifest=b"an envelope", slice_digests=(part.digest,), binding=b"b" * 32)
     session = make_session(WORKER, exporter=lambda _c, _l: b"b" * 32, sign=SigningKey.generate().sign)
     approval = approve(session.peer.name, exchange.request.public_key)
     with pytest.raises(HostError, match="writing the audit log failed"):
-        keys.grant(exchange.request, session, part, approval)
+        keys.grant(exchange.request, session, (part,), approval)
     assert count(path) == 1
-    assert replace(keys, record=Heard().record).grant(exchange.request, session, part, approval)
+    assert replace(keys, record=Heard().record).grant(exchange.request, session, (part,), approval)
 
 
 def test_a_controller_does_not_come_up(tmp_path: Path, full: RecordEvent) -> None:

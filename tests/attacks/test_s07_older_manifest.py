@@ -64,7 +64,7 @@ def test_a_worker_takes_neither_the_offer_nor_the_order(tmp_path: Path) -> None:
     old, new = (stock(store, site.authority.publisher(), version, tmp_path / f"v{version}") for version in (1, 2))
     store.close()
     context = site.context(Role.CONTROLLER, "controller")
-    old_offer = OfferSlice(old.manifest, old.slice_id)
+    old_offer = OfferSlice(old.manifest, old.run_id)
 
     async def first_run() -> None:
         async with site.workers(1) as (target,):

@@ -2,7 +2,7 @@
 beside the opened slice; its controller leaves.
 
 Expected: parameters, keys and values are zero, and so is the opened slice, before another controller may connect.
-Defence: worker/station.py:Station._release (model/stage.py:Stage.overwrite, model/kv_pool.py:KVPool.overwrite and
+Defence: worker/loader.py:LoadedStage.release (model/stage.py:Stage.overwrite, model/kv_pool.py:KVPool.overwrite and
 host/memory.py:Memory.release); removed, a worker without a controller holds the model, and the last prompts' keys and
 values, in clear for whoever reads its memory later.
 """
@@ -31,7 +31,7 @@ def test_nothing_of_a_dropped_stage_is_left(tmp_path: Path) -> None:
     data_key = SecretBytes.copy_of(keys_in_clear(site.provider, folder.keyring(), folder.manifest.slices)[1])
     store = SliceStore(site.home / "store", QUOTA)
     hold(store, part, slice_path(folder.folder, part.slice_id).read_bytes())
-    order = make_order(folder.envelope, part, folder.side_files()["config.json"])
+    order = make_order(folder.envelope, part.context.layers, folder.side_files()["config.json"])
 
     async def main() -> None:
         station = Station(store)
@@ -40,7 +40,7 @@ def test_nothing_of_a_dropped_stage_is_left(tmp_path: Path) -> None:
         await station.run(prompt, bytearray())
         loaded = station._loaded
         assert loaded is not None
-        stage, opened = loaded.stage, loaded.memory.view
+        stage, opened = loaded.stage, loaded.memories[0].view
         parameters, pool = list(stage.parameters().values()), [*stage._pool.keys, *stage._pool.values]
         assert len(parameters) > 10
         assert all(tensor.element_size() == 4 for tensor in parameters), "copies: the slice holds two bytes each"

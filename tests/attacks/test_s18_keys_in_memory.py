@@ -54,9 +54,9 @@ def use():
             memory = allocate(part.context.plaintext_bytes)
             open_slice(slice_path(folder, part.slice_id), part, data_key.view, memory.view)
             memory.release()
-            asking = KeyExchange(worker=name, manifest=sealed.envelope, slice_digest=part.digest, binding=binding)
+            asking = KeyExchange(worker=name, manifest=sealed.envelope, slice_digests=(part.digest,), binding=binding)
             approval = approve(session.peer.name, asking.request.public_key)
-            keys.grant(asking.request, session, part, approval)
+            keys.grant(asking.request, session, (part,), approval)
         wait("open")
 
 use()

@@ -30,6 +30,7 @@ from mohawk.identity.certificates import LEAF_LIFETIME
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType, SamplingParameters
+from mohawk.nouns.plan import Plan
 from mohawk.planning.placement import cut_evenly
 from mohawk.publisher.sealing import Publication, seal_model
 from mohawk.transport.dial import Target
@@ -83,7 +84,11 @@ class Site:
         return Worker(settings, store), store
 
     def options(
-        self, folder: SealedFolder, targets: tuple[Target, ...], compute: DataType | None = DataType.FLOAT32
+        self,
+        folder: SealedFolder,
+        targets: tuple[Target, ...],
+        compute: DataType | None = DataType.FLOAT32,
+        plan: Plan | None = None,
     ) -> ControllerOptions:
         return ControllerOptions(
             credentials=self.credentials(Role.CONTROLLER, "controller"),
@@ -91,6 +96,7 @@ class Site:
             folder=folder,
             provider=self.provider,
             targets=targets,
+            plan=plan,
             compute=compute,
             kv_tokens=2048,
             operator_port=0,
@@ -143,9 +149,13 @@ class Site:
         compute: DataType | None = DataType.FLOAT32,
         record: RecordEvent = lambda _event: None,
         note: NoteEvent = lambda _event, _count=1: None,
+        plan: Plan | None = None,
     ) -> AsyncIterator[Controller]:
-        """`source` sealed in as many slices as there are workers, shipped, opened, and served."""
-        options = self.options(self.seal(source, len(targets)), targets, compute)
+        """`source` shipped, opened, and served: sealed in as many slices as there are workers, or, with a `plan`, in
+        one per layer.
+        """
+        slices = len(targets) if plan is None else plan.layers
+        options = self.options(self.seal(source, slices), targets, compute, plan)
         controller = Controller(replace(options, record=record, note=note))
         try:
             await controller.start(lambda what, done, total: None)

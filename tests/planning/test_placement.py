@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mohawk.errors import UsageError
 from mohawk.nouns.model import DataType, LayerRange, ModelCard, TensorEntry, check_partition
-from mohawk.planning.placement import cut_evenly, layer_bytes
+from mohawk.nouns.plan import SliceSize
+from mohawk.planning.placement import FINEST_CUT, cut_evenly, cut_finely, layer_bytes, place_evenly
 
 
 def card(sizes: list[int], *, embedding: int = 4, head: int = 4, tied: bool = False) -> ModelCard:
@@ -91,3 +92,32 @@ def test_more_stages_than_layers_is_the_callers_fault(parts: int):
 
 def test_deep_models_are_cut_in_bounded_time():
     assert len(cut_evenly(card([4] * 512), 64)) == 64
+
+
+@pytest.mark.parametrize("layers", [1, 2, FINEST_CUT, FINEST_CUT + 1, 3 * FINEST_CUT])
+def test_a_fine_cut_has_one_slice_per_layer_as_far_as_a_manifest_can_list_them(layers: int):
+    ranges = cut_finely(card([8] * layers))
+    check_partition(ranges, layers)
+    assert len(ranges) == min(layers, FINEST_CUT)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.data())
+@settings(max_examples=200, deadline=None)
+def test_no_other_layout_of_the_slices_has_a_smaller_largest_stage(sizes: list[int], data: st.DataObject):
+    workers = [f"w{number}" for number in range(data.draw(st.integers(1, len(sizes))))]
+    slices = [SliceSize(LayerRange(3 * number, 3 * number + 2), size) for number, size in enumerate(sizes)]
+    plan = place_evenly(slices, workers)
+
+    assert plan.workers == tuple(workers)
+    check_partition(tuple(stage.layers for stage in plan.stages), 3 * len(sizes))
+    runs = [sizes[stage.layers.first // 3 : stage.layers.last // 3 + 1] for stage in plan.stages]
+    every = [[0, *cut, len(sizes)] for cut in combinations(range(1, len(sizes)), len(workers) - 1)]
+    best = min(max(sum(sizes[a:b]) for a, b in pairwise(borders)) for borders in every)
+    assert max(map(sum, runs)) == best
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_fewer_slices_than_workers_is_refused(workers: int):
+    slices = [SliceSize(LayerRange(0, 3), 1), SliceSize(LayerRange(4, 7), 1)]
+    with pytest.raises(UsageError):
+        place_evenly(slices, [f"w{number}" for number in range(workers)])

@@ -30,6 +30,7 @@ from mohawk.contract.messages import (
     Session,
     SliceChunk,
     SliceOffset,
+    SliceStatus,
     SliceStored,
     StageReady,
     StatusReply,
@@ -57,6 +58,7 @@ from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, T
 from mohawk.nouns.model import SamplingParameters
 
 DIGEST = "0" * 64
+SLICES = (SliceStatus("slice_0_0", DIGEST, 1), SliceStatus("slice_1_1", "1" * 64, 1))
 SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "spiffe://mohawk/worker/a", 90)
 PART = StagePart(
     segments=(Segment(1, 0, 3, False), Segment(9, 5, 1, True)),
@@ -72,7 +74,7 @@ EXAMPLES: tuple[Message, ...] = (
     Heartbeat(7),
     HeartbeatReply(7, WorkerState.READY, 1 << 34),
     LoadStage(b"{}", "slice_0_3", b"{}", ElementType.BF16, 64, 64, 1),
-    KeyRequest(DIGEST, b"k" * 1216),
+    KeyRequest((DIGEST, DIGEST), b"k" * 1216),
     KeyGrant(b"sealed", b"signature"),
     StageReady("slice_0_3", 1, 2, 3, 4, 5, 6),
     Route(3, Hop("worker-2", "127.0.0.1", 8003), "spiffe://mohawk/controller/c", bytes(32), 0, bytes(16)),
@@ -98,7 +100,7 @@ EXAMPLES: tuple[Message, ...] = (
         key_provider="key file",
         compute="BF16",
         uptime_seconds=9,
-        workers=(WorkerStatus("w", "a:1", WorkerState.READY, "software", "slice_0_1", DIGEST, 1, 2, 3, 4, 5, 6),),
+        workers=(WorkerStatus("w", "a:1", WorkerState.READY, "software", "slice_0_1", SLICES, 1, 2, 3, 4, 5, 6),),
         hops=(HopStatus("controller", "w", SESSION), HopStatus("w", "x", None)),
         running_sequences=1,
         waiting_sequences=2,

@@ -10,6 +10,7 @@ from mohawk.artifact.trust import sign_manifest
 from mohawk.contract.messages import ElementType, LoadStage
 from mohawk.crypto.signing import PublisherKey
 from mohawk.host.slice_store import SliceStore
+from mohawk.nouns.model import LayerRange
 from tests.support.slices import SIDE_FILES, make_context, make_manifest, make_plaintext, seal_to_file
 
 _SIZE = 1000
@@ -28,16 +29,16 @@ def stock(store: SliceStore, publisher: PublisherKey, version: int, scratch: Pat
     hold(store, part, scratch.read_bytes())
     return make_order(
         sign_manifest(replace(make_manifest(((0, 7),), version), slices=(part,)), publisher),
-        part,
+        part.context.layers,
         SIDE_FILES["config.json"],
     )
 
 
-def make_order(manifest: bytes, part: SealedSlice, config: bytes) -> LoadStage:
+def make_order(manifest: bytes, layers: LayerRange, config: bytes) -> LoadStage:
     """Computed in float32, with room for small steps."""
     return LoadStage(
         manifest=manifest,
-        slice_id=part.slice_id,
+        run_id=layers.slice_id,
         config=config,
         compute=ElementType.F32,
         kv_tokens=64,

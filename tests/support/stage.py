@@ -14,7 +14,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_listener
 from mohawk.contract.messages import Purpose
 from mohawk.contract.steps import StepFailure, StepResult
-from mohawk.controller.delivery import deliver_slice
+from mohawk.controller.delivery import deliver_slices
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member
 from mohawk.controller.tickets import TicketWriter, new_connection_id
@@ -109,11 +109,13 @@ async def second_stage(home: Path) -> AsyncIterator[SecondStage]:
     model_key = site.provider.unwrap(keyring.model_key)
     keys = KeyRelease(keyring, model_key, folder.envelope, open_attestation(site.authority), Heard().record)
     async with site.workers(1) as (target,):
-        await deliver_slice(context, target, folder, part, lambda done: None)
+        await deliver_slices(context, target, folder, (part,), lambda done: None)
         answers = Answers()
         member = await Member.connect(context, target, answers)
         try:
-            await member.load(make_order(folder.envelope, part, folder.side_files()["config.json"]), part, keys)
+            await member.load(
+                make_order(folder.envelope, part.context.layers, folder.side_files()["config.json"]), (part,), keys
+            )
             yield SecondStage(answers, member, context, target)
         finally:
             await member.close()

@@ -174,7 +174,7 @@ def test_what_a_load_opened_is_overwritten_when_its_controller_leaves(
             loop.call_soon_threadsafe(begun.set)
             asyncio.run_coroutine_threadsafe(left.wait(), loop).result(SECONDS)
             loads.append(real(*arguments))
-            assert any(loads[0].memory.view)
+            assert any(loads[0].memories[0].view)
             return loads[0]
 
         monkeypatch.setattr(station, "load_stage", load_slowly)
@@ -191,7 +191,7 @@ def test_what_a_load_opened_is_overwritten_when_its_controller_leaves(
                     link = await dial(context(site, Role.CONTROLLER, "next"), targets[0], Purpose.CONTROL)
                 except UnavailableError:
                     continue
-            assert not any(loads[0].memory.view)
+            assert not any(loads[0].memories[0].view)
             link.close()
             await link.closed
 

@@ -15,6 +15,7 @@ from mohawk.artifact.envelope import MAXIMUM_ENVELOPE
 from mohawk.artifact.sealed_slice import (
     MAXIMUM_PLAINTEXT,
     MAXIMUM_VERSION,
+    Run,
     SealedSlice,
     SealingContext,
     parse_dtype,
@@ -24,6 +25,7 @@ from mohawk.crypto.canonical import Fields, Json
 from mohawk.errors import ArtifactError
 from mohawk.ids import check_digest, check_model_id
 from mohawk.nouns.model import MAXIMUM_LAYERS, DataType, LayerRange, check_partition
+from mohawk.nouns.plan import SliceSize
 
 MAXIMUM_SLICES = 512
 REQUIRED_FILES = ("config.json", "tokenizer.json")
@@ -109,6 +111,19 @@ class Manifest:
             if part.slice_id == slice_id:
                 return part
         raise ArtifactError("the manifest names no such slice")
+
+    def find_run(self, layers: LayerRange) -> Run:
+        """The slices that together hold exactly `layers`, in order. Raises ArtifactError when some slice holds layers
+        within and without.
+        """
+        run = tuple(part for part in self.slices if part.context.layers.first in layers)
+        if not run or (run[0].context.layers.first, run[-1].context.layers.last) != (layers.first, layers.last):
+            raise ArtifactError("no run of the manifest's slices holds just these layers")
+        return run
+
+    def sizes(self) -> tuple[SliceSize, ...]:
+        """Of the slices, as a planner needs them."""
+        return tuple(SliceSize(part.context.layers, part.context.plaintext_bytes) for part in self.slices)
 
     def encode(self) -> bytes:
         """The payload that a publisher signs."""

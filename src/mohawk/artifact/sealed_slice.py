@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mohawk.crypto import canonical
 from mohawk.crypto.primitives import sha384
@@ -120,6 +121,15 @@ class SealedSlice:
     def sealed_bytes(self) -> int:
         """Size of the file; follows from the context, so no second number can contradict it."""
         return prefix_size(self.context) + sealed_size(self.context.plaintext_bytes)
+
+
+Run: TypeAlias = tuple[SealedSlice, ...]
+"""Slices of consecutive layers, in order: what one stage is made of. From `Manifest.find_run`, so never empty."""
+
+
+def run_layers(run: Run) -> LayerRange:
+    """All layers of a run."""
+    return LayerRange(run[0].context.layers.first, run[-1].context.layers.last)
 
 
 def prefix_size(context: SealingContext) -> int:

@@ -36,7 +36,7 @@ def _controller() -> None:
 def run(
     model: Annotated[Path, typer.Option(help="Sealed model folder.")],
     identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue controller NAME`.")],
-    worker: Annotated[list[str], typer.Option(help="NAME=HOST:PORT of a worker, in the order of the slices; repeat.")],
+    worker: Annotated[list[str], typer.Option(help="NAME=HOST:PORT of a worker, in the order of the stages; repeat.")],
     api_identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue api HOSTS`.")],
     api_key_file: Annotated[Path, typer.Option(help="0600 file with the API key that clients show.")],
     pki: Annotated[Path | None, typer.Option(help="Authority folder (default: in MIE_HOME).")] = None,

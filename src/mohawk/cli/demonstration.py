@@ -118,7 +118,8 @@ class Demonstration:
 
     async def _run_whole(self, answers: list[Answer]) -> dict[str, Any]:
         """The same prompts through the unsplit model, by plain transformers, in a process of its own."""
-        cuts = [part.context.layers.last for part in self._manifest.slices[:-1]]
+        assert self._deployment.controller is not None  # it has started
+        cuts = [stage.layers.last for stage in self._deployment.controller.cluster.plan.stages[:-1]]
         request = {
             "prompts": [answer.prompt for answer in answers],
             "new_tokens": [len(answer.tokens) for answer in answers],

@@ -91,9 +91,8 @@ class Deployment:
         return authority
 
     async def start_workers(self, authority: AuthorityFolder) -> None:
-        """One child per slice, side by side."""
-        assert self.prepared is not None  # `prepare` came before
-        names = [f"worker-{number}" for number in range(1, len(self.prepared.folder.manifest.slices) + 1)]
+        """One child per stage, side by side."""
+        names = [f"worker-{number}" for number in range(1, self.options.workers + 1)]
         self.children = await gather_or_cancel(self._start_worker(authority, name) for name in names)
 
     async def start_controller(self, authority: AuthorityFolder, ports: list[int] | None = None) -> None:

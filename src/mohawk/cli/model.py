@@ -19,12 +19,14 @@ from mohawk.cli.places import Places
 if TYPE_CHECKING:
     from mohawk.host.memory import SecretBytes
     from mohawk.host.sealed_folder import SealedFolder
-    from mohawk.nouns.model import ModelCard
+    from mohawk.nouns.model import LayerRange, ModelCard
 
 app = typer.Typer(help="Inspect, plan, seal and verify models.", no_args_is_help=True)
 
 FolderArgument = Annotated[Path, typer.Argument(help="Hugging Face model folder.")]
-SlicesOption = Annotated[int, typer.Option("--slices", "-n", min=1, help="How many slices.")]
+SlicesOption = Annotated[
+    int | None, typer.Option("--slices", "-n", min=1, help="How many slices; default: one per layer, at most 128.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -40,13 +42,12 @@ def inspect(folder: FolderArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
-def plan(folder: FolderArgument, slices: SlicesOption = 2, json: JsonOption = False) -> None:
+def plan(folder: FolderArgument, slices: SlicesOption = None, json: JsonOption = False) -> None:
     """Show how the model would be cut, evenly by bytes."""
     from mohawk.checkpoint.slicer import SliceSource
-    from mohawk.planning.placement import cut_evenly
 
     card = _read_card(folder)
-    sources = [SliceSource(folder, card, layers) for layers in cut_evenly(card, slices)]
+    sources = [SliceSource(folder, card, layers) for layers in _cut(card, slices)]
     if json:
         print_json([{"slice": source.layers.slice_id, "bytes": source.size} for source in sources])
         return
@@ -61,7 +62,7 @@ def plan(folder: FolderArgument, slices: SlicesOption = 2, json: JsonOption = Fa
 def seal(
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(help="Folder to write the sealed model into.")],
-    slices: SlicesOption = 2,
+    slices: SlicesOption = None,
     key: KeyOption = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder that holds the publisher key.")] = None,
     password_file: PasswordFileOption = None,
@@ -70,7 +71,6 @@ def seal(
     """Cut, encrypt and sign a model. Without --key, a random key file apart from the slices protects it."""
     from mohawk.config import load_settings
     from mohawk.host.memory import harden_process
-    from mohawk.planning.placement import cut_evenly
     from mohawk.publisher.sealing import Publication, seal_model
     from mohawk.publisher.versions import assign_version
 
@@ -83,9 +83,7 @@ def seal(
     version = assign_version(authority.versions, card.model_id, card.revision)
     with progress_bars() as report:
         publication = Publication(folder, card, version, publisher, provider)
-        manifest = seal_model(
-            publication, cut_evenly(card, slices), out, lambda done, total: report("sealing", done, total)
-        )
+        manifest = seal_model(publication, _cut(card, slices), out, lambda done, total: report("sealing", done, total))
     rows = [(part.slice_id, human_bytes(part.sealed_bytes), part.digest) for part in manifest.slices]
     if json:
         print_json({"folder": str(out), "version": version, "slices": [part.digest for part in manifest.slices]})
@@ -141,6 +139,12 @@ def _open_every_slice(sealed: SealedFolder, model_key: SecretBytes, report: Call
             memory.release()
             done += part.context.plaintext_bytes
             report("opening", done, total)
+
+
+def _cut(card: ModelCard, slices: int | None) -> tuple[LayerRange, ...]:
+    from mohawk.planning.placement import cut_evenly, cut_finely
+
+    return cut_finely(card) if slices is None else cut_evenly(card, slices)
 
 
 def _read_card(folder: Path) -> ModelCard:

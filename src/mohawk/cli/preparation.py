@@ -1,4 +1,4 @@
-"""What `mohawk up` needs before anything runs: an authority, identities, and the model sealed for this many workers."""
+"""What `mohawk up` needs before anything runs: an authority, identities, and a sealed model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mohawk.host.sealed_folder import MANIFEST, SealedFolder
 from mohawk.identity.certificates import LEAF_MAXIMUM
 from mohawk.identity.names import Role
 from mohawk.nouns.model import ModelCard
-from mohawk.planning.placement import cut_evenly
+from mohawk.planning.placement import cut_evenly, cut_finely, place_evenly
 from mohawk.publisher.sealing import Publication, seal_model
 from mohawk.publisher.versions import assign_version
 
@@ -56,22 +56,31 @@ def prepare_model(
     provider: KeyProvider,
     report: Progress,
 ) -> PreparedModel:
-    """The sealed model to serve. A model folder is sealed unless the same files were sealed in as many slices before.
+    """The sealed model to serve, by `workers` workers. A model folder is sealed, in slices as fine as can be, unless
+    the same files were sealed before.
 
     Raises UsageError, ArtifactError, UnsupportedModelError, HostError.
     """
     if model is not None and (model / MANIFEST).exists():
-        return PreparedModel(SealedFolder.open(model, authority.pins()), None)
+        return _check_room(PreparedModel(SealedFolder.open(model, authority.pins()), None), workers)
     source = demo_folder() if model is None else model
     name = DEMO_MODEL if model is None else None
     card = read_card(source, model_id=name, progress=lambda done, total: report("reading", done, total))
-    target = places.sealed_model(card.model_id, card.revision, workers)
+    ranges = cut_finely(card)
+    target = places.sealed_model(card.model_id, card.revision, len(ranges))
     if (target / MANIFEST).exists():
-        return PreparedModel(_open_sealed(target, card, authority, provider), source)
+        return _check_room(PreparedModel(_open_sealed(target, card, authority, provider), source), workers)
+    cut_evenly(card, workers)  # more workers than layers: say so before gigabytes are sealed
     version = assign_version(authority.versions, card.model_id, card.revision)
     publication = Publication(source, card, version, authority.publisher(), provider)
-    seal_model(publication, cut_evenly(card, workers), target, lambda done, total: report("sealing", done, total))
+    seal_model(publication, ranges, target, lambda done, total: report("sealing", done, total))
     return PreparedModel(SealedFolder.open(target, authority.pins()), source)
+
+
+def _check_room(prepared: PreparedModel, workers: int) -> PreparedModel:
+    """Raises UsageError when there are fewer slices than workers: before any of them is started."""
+    place_evenly(prepared.folder.manifest.sizes(), [str(number) for number in range(workers)])
+    return prepared
 
 
 def _open_sealed(target: Path, card: ModelCard, authority: AuthorityFolder, provider: KeyProvider) -> SealedFolder:

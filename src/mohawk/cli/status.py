@@ -25,7 +25,7 @@ def status(
 
 
 def print_status(reply: StatusReply) -> None:
-    """The status as three tables."""
+    """The status as four tables."""
     print_table(
         f"{reply.model_id} · revision {reply.revision[:12]} · {reply.compute} · up {reply.uptime_seconds} s",
         ("sequences", "waiting", "KV tokens", "model key"),
@@ -39,11 +39,11 @@ def print_status(reply: StatusReply) -> None:
         ],
     )
     print_table(
-        "slices",
-        ("slice", "worker", "state", "evidence", "sealed", "in memory", "locked", "sent", "refused tickets", "sha-256"),
+        "stages",
+        ("layers", "worker", "state", "evidence", "sealed", "in memory", "locked", "sent", "refused tickets"),
         [
             (
-                worker.slice_id,
+                worker.run_id,
                 f"{worker.name} {worker.address}",
                 worker.state.name.lower(),
                 worker.evidence,
@@ -52,9 +52,17 @@ def print_status(reply: StatusReply) -> None:
                 human_bytes(worker.locked_bytes),
                 human_bytes(worker.sent_bytes),
                 worker.refused_tickets,
-                worker.slice_digest[:16],
             )
             for worker in reply.workers
+        ],
+    )
+    print_table(
+        "slices",
+        ("slice", "worker", "sealed", "sha-256"),
+        [
+            (part.slice_id, worker.name, human_bytes(part.sealed_bytes), part.digest[:16])
+            for worker in reply.workers
+            for part in worker.slices
         ],
     )
     print_table(

@@ -22,7 +22,7 @@ def up(
     model: Annotated[
         Path | None, typer.Argument(help="Model folder, plain or sealed; default: the demo model.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", "-n", min=1, help="Worker processes, one slice each.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", "-n", min=1, help="Worker processes, one stage each.")] = 2,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,

@@ -83,7 +83,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
         Parties(Role.WORKER, Role.CONTROLLER): MappingProxyType(
             {
                 m.HeartbeatReply: _ANY,
-                m.KeyRequest: _OWN,  # the slice that the plan gives it
+                m.KeyRequest: _OWN,  # the slices that the plan gives it
                 a.AttestReply: _OWN,  # of its own machine, over this connection
                 a.TpmKeys: _OWN,
                 a.CredentialProof: _OWN,

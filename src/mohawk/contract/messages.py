@@ -39,6 +39,8 @@ from mohawk.contract.trust import MAXIMUM_LIST, RenewalGrant, RenewalRequest, Tr
 from mohawk.ids import check_digest, check_node_name, parse_slice_id
 
 CHUNK_BYTES = 1 << 20
+MAXIMUM_RUN = 512
+"""Slices that a stage may be made of: as many as a manifest may name."""
 
 
 class Purpose(IntEnum):
@@ -112,8 +114,10 @@ class HeartbeatReply:
 
 @dataclass(frozen=True, slots=True)
 class LoadStage:
+    """`run_id`: the stage's slices, as one or more in a row, written like one slice of all their layers."""
+
     manifest: bytes
-    slice_id: str
+    run_id: str
     config: bytes
     compute: ElementType
     kv_tokens: int
@@ -121,30 +125,36 @@ class LoadStage:
     epoch: int
 
     def __post_init__(self) -> None:
-        check_field(parse_slice_id, self.slice_id)
+        check_field(parse_slice_id, self.run_id)
         require(0 < self.token_budget <= MAXIMUM_ROWS_PER_STEP, "a token budget out of bounds")
         require(self.kv_tokens > 0, "a KV pool without room")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    slice_digest: str
+    """The data keys of a run's slices, in order, sealed to this key."""
+
+    slice_digests: tuple[str, ...]
     public_key: bytes
 
     def __post_init__(self) -> None:
-        check_field(check_digest, self.slice_digest)
+        require(0 < len(self.slice_digests) <= MAXIMUM_RUN, "a request for no key, or for more than a model has")
+        for digest in self.slice_digests:
+            check_field(check_digest, digest)
         require(len(self.public_key) <= 4096, "a public key of impossible length")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyGrant:
-    sealed_key: bytes
+    """`sealed_keys`: 32 bytes for each slice, joined in order, sealed as one message."""
+
+    sealed_keys: bytes
     signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StageReady:
-    slice_id: str
+    run_id: str
     weight_bytes: int
     kv_bytes: int
     locked_bytes: int
@@ -153,7 +163,7 @@ class StageReady:
     test_milliseconds: int
 
     def __post_init__(self) -> None:
-        check_field(parse_slice_id, self.slice_id)
+        check_field(parse_slice_id, self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,13 +263,25 @@ class StatusRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStatus:
+    slice_id: str
+    digest: str
+    sealed_bytes: int
+
+    def __post_init__(self) -> None:
+        check_text(self.slice_id, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStatus:
+    """`run_id` is empty where there is no stage; `sealed_bytes` counts all of `slices`."""
+
     name: str
     address: str
     state: WorkerState
     evidence: str
-    slice_id: str
-    slice_digest: str
+    run_id: str
+    slices: tuple[SliceStatus, ...]
     sealed_bytes: int
     weight_bytes: int
     kv_bytes: int
@@ -269,7 +291,8 @@ class WorkerStatus:
     refused_tickets: int = 0
 
     def __post_init__(self) -> None:
-        check_text(self.name, self.address, self.evidence, self.slice_id, self.slice_digest)
+        check_text(self.name, self.address, self.evidence, self.run_id)
+        require(len(self.slices) <= MAXIMUM_RUN, "a worker with more slices than a model has")
 
 
 @dataclass(frozen=True, slots=True)

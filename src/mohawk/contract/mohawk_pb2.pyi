@@ -177,56 +177,56 @@ class HeartbeatReply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
 
 class LoadStage(_message.Message):
-    __slots__ = ("manifest", "slice_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
+    __slots__ = ("manifest", "run_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
-    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_FIELD_NUMBER: _ClassVar[int]
     KV_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_BUDGET_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     manifest: bytes
-    slice_id: str
+    run_id: str
     config: bytes
     compute: ElementType
     kv_tokens: int
     token_budget: int
     epoch: int
-    def __init__(self, manifest: _Optional[bytes] = ..., slice_id: _Optional[str] = ..., config: _Optional[bytes] = ..., compute: _Optional[_Union[ElementType, str]] = ..., kv_tokens: _Optional[int] = ..., token_budget: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    def __init__(self, manifest: _Optional[bytes] = ..., run_id: _Optional[str] = ..., config: _Optional[bytes] = ..., compute: _Optional[_Union[ElementType, str]] = ..., kv_tokens: _Optional[int] = ..., token_budget: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class KeyRequest(_message.Message):
-    __slots__ = ("slice_digest", "public_key")
-    SLICE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("slice_digests", "public_key")
+    SLICE_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
-    slice_digest: str
+    slice_digests: _containers.RepeatedScalarFieldContainer[str]
     public_key: bytes
-    def __init__(self, slice_digest: _Optional[str] = ..., public_key: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, slice_digests: _Optional[_Iterable[str]] = ..., public_key: _Optional[bytes] = ...) -> None: ...
 
 class KeyGrant(_message.Message):
-    __slots__ = ("sealed_key", "signature")
-    SEALED_KEY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("sealed_keys", "signature")
+    SEALED_KEYS_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
-    sealed_key: bytes
+    sealed_keys: bytes
     signature: bytes
-    def __init__(self, sealed_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, sealed_keys: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class StageReady(_message.Message):
-    __slots__ = ("slice_id", "weight_bytes", "kv_bytes", "locked_bytes", "open_milliseconds", "build_milliseconds", "test_milliseconds")
-    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("run_id", "weight_bytes", "kv_bytes", "locked_bytes", "open_milliseconds", "build_milliseconds", "test_milliseconds")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
     KV_BYTES_FIELD_NUMBER: _ClassVar[int]
     LOCKED_BYTES_FIELD_NUMBER: _ClassVar[int]
     OPEN_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     BUILD_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     TEST_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
-    slice_id: str
+    run_id: str
     weight_bytes: int
     kv_bytes: int
     locked_bytes: int
     open_milliseconds: int
     build_milliseconds: int
     test_milliseconds: int
-    def __init__(self, slice_id: _Optional[str] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., open_milliseconds: _Optional[int] = ..., build_milliseconds: _Optional[int] = ..., test_milliseconds: _Optional[int] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[str] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., open_milliseconds: _Optional[int] = ..., build_milliseconds: _Optional[int] = ..., test_milliseconds: _Optional[int] = ...) -> None: ...
 
 class Hop(_message.Message):
     __slots__ = ("name", "host", "port")
@@ -467,13 +467,13 @@ class StatusReply(_message.Message):
     def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
-    __slots__ = ("name", "address", "state", "evidence", "slice_id", "slice_digest", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets")
+    __slots__ = ("name", "address", "state", "evidence", "run_id", "slices", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
-    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
-    SLICE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
     SEALED_BYTES_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
     KV_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -485,8 +485,8 @@ class WorkerStatus(_message.Message):
     address: str
     state: WorkerState
     evidence: str
-    slice_id: str
-    slice_digest: str
+    run_id: str
+    slices: _containers.RepeatedCompositeFieldContainer[SliceStatus]
     sealed_bytes: int
     weight_bytes: int
     kv_bytes: int
@@ -494,7 +494,17 @@ class WorkerStatus(_message.Message):
     resident_bytes: int
     sent_bytes: int
     refused_tickets: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., slice_id: _Optional[str] = ..., slice_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., run_id: _Optional[str] = ..., slices: _Optional[_Iterable[_Union[SliceStatus, _Mapping]]] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
+
+class SliceStatus(_message.Message):
+    __slots__ = ("slice_id", "digest", "sealed_bytes")
+    SLICE_ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SEALED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    slice_id: str
+    digest: str
+    sealed_bytes: int
+    def __init__(self, slice_id: _Optional[str] = ..., digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ...) -> None: ...
 
 class HopStatus(_message.Message):
     __slots__ = ("origin", "target", "session")

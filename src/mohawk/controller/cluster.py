@@ -1,27 +1,28 @@
-"""Bringing a plan to life: every worker holds its slice, passed its self-test, and knows its place in the chain."""
+"""Bringing a plan to life: every worker holds its stage, passed its self-test, and knows its place in the chain."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from mohawk.artifact.sealed_slice import Run
 from mohawk.channel.frames import PARSER_MAXIMUM, FrameKind, step_limits
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_listener
 from mohawk.contract.evidence import SOFTWARE
-from mohawk.contract.messages import ElementType, Hop, LoadStage, Purpose, Route
+from mohawk.contract.messages import Hop, Purpose, Route
 from mohawk.contract.steps import Step
-from mohawk.controller.delivery import deliver_slice
 from mohawk.controller.keys import KeyRelease
+from mohawk.controller.loading import Progress, ServingOptions, StageLoader
 from mohawk.controller.member import Member, StepEvents, ignore
 from mohawk.controller.tasks import gather_or_cancel
 from mohawk.controller.tickets import TicketWriter, new_connection_id, plan_digest
 from mohawk.errors import UnavailableError, UsageError, WorkerLostError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.nouns.model import DataType
+from mohawk.nouns.plan import Plan
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
@@ -29,22 +30,8 @@ log = logging.getLogger(__name__)
 
 START_PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.25
-Progress = Callable[[str, int, int], None]
-"""Told a worker's name, the bytes of its slice that it holds, and the slice's size."""
 Waiting = Callable[[Target], None]
 """Told which worker does not answer yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServingOptions:
-    """How the stages compute. `kv_tokens`: tokens that each stage's KV pool holds; `token_budget`: most rows in a step;
-    `hidden_size`: width of the activations between stages.
-    """
-
-    compute: DataType
-    kv_tokens: int
-    token_budget: int
-    hidden_size: int
 
 
 def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
@@ -55,32 +42,39 @@ def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
 class Cluster:
     """The workers of one plan, connected and routed. `send` puts a step on the first worker's connection."""
 
-    def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions) -> None:
+    def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions, plan: Plan) -> None:
         self.context = context
         self.folder = folder
         self.options = options
+        self.plan = plan
+        self.loader = StageLoader(context, folder, options, folder.side_files()["config.json"])
         self.epoch = 0
         self.tickets: tuple[TicketWriter, ...] = ()
         """One writer per stage, for the epoch that is routed."""
         self.members: list[Member] = []
         self._steps: Link | None = None
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Each stage's slices. Raises ArtifactError when a stage of the plan is no run of the model's slices."""
+        return tuple(self.folder.manifest.find_run(stage.layers) for stage in self.plan.stages)
+
     async def connect(self, targets: tuple[Target, ...], events: StepEvents, waiting: Waiting | None = None) -> None:
-        """Dial one worker per slice, in order; with `waiting`, for as long as it takes until each answers. Raises
+        """Dial the plan's workers, in order; with `waiting`, for as long as it takes until each answers. Raises
         MohawkError; `close` then leaves those that did.
         """
-        slices = self.folder.manifest.slices
-        if len(targets) != len(slices):
-            raise UsageError(
-                f"this model is sealed in {len(slices)} slices, for as many workers, not {len(targets)}",
-                hint=f"give {len(slices)} workers, or seal it again with --slices {len(targets)}",
-            )
-        for target in targets:
-            self.members.append(await self._connect(target, events, waiting))
+        named = {target.name: target for target in targets}
+        for worker in self.plan.workers:
+            self.members.append(await self._connect(find_target(named, worker), events, waiting))
 
     async def load(self, keys: KeyRelease, progress: Progress) -> None:
-        """Every connected worker gets its slice and its key, opens it and tests it; all at once. Raises MohawkError."""
-        await gather_or_cancel(self._load(index, keys, progress) for index in range(len(self.members)))
+        """Every connected worker gets its slices and their keys, opens and tests them; all at once. Raises
+        MohawkError.
+        """
+        await gather_or_cancel(
+            self.loader.load(member, stage.layers, self.epoch + 1, keys, progress)
+            for member, stage in zip(self.members, self.plan.stages, strict=True)
+        )
 
     async def reconnect(self) -> None:
         """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError."""
@@ -94,7 +88,8 @@ class Cluster:
         old = self._steps
         if old is not None:
             old.on_closed = ignore
-        plan = plan_digest(self.folder.manifest, [str(member.link.peer.name) for member in self.members])
+        names = [str(member.link.peer.name) for member in self.members]
+        plan = plan_digest(self.folder.manifest, list(zip(names, self.runs, strict=True)))
         routes = [self._route(index, plan) for index in range(len(self.members))]
         for member, route in reversed(list(zip(self.members, routes, strict=True))):
             await member.route(route)  # a stage must know its predecessor before that one dials it
@@ -108,11 +103,17 @@ class Cluster:
         assert self._steps is not None  # set by `reroute`
         self._steps.send(step)
 
-    async def close(self) -> None:
-        """Leave all workers: each drops its stage."""
+    def leave_chain(self) -> None:
+        """Before a stage is replaced: its worker ends the connections of the old one, and that is no loss. `reroute`
+        must follow.
+        """
         if self._steps is not None:
             self._steps.on_closed = ignore
             self._steps.abort()
+
+    async def close(self) -> None:
+        """Leave all workers: each drops its stage."""
+        self.leave_chain()
         await asyncio.gather(*(member.close() for member in self.members))
 
     async def _connect(self, target: Target, events: StepEvents, waiting: Waiting | None) -> Member:
@@ -128,22 +129,6 @@ class Cluster:
                     raise
                 log.info("waiting for %s: %s", target.name, error.message)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _load(self, index: int, keys: KeyRelease, progress: Progress) -> None:
-        member, part = self.members[index], self.folder.manifest.slices[index]
-        member.sent_bytes = await deliver_slice(
-            self.context, member.target, self.folder, part, lambda done: progress(member.name, done, part.sealed_bytes)
-        )
-        order = LoadStage(
-            manifest=self.folder.envelope,
-            slice_id=part.slice_id,
-            config=self.folder.side_files()["config.json"],
-            compute=ElementType[self.options.compute.value],
-            kv_tokens=self.options.kv_tokens,
-            token_budget=self.options.token_budget,
-            epoch=self.epoch + 1,
-        )
-        await member.load(order, part, keys)
 
     def _writer(self, member: Member, route: Route) -> TicketWriter:
         evidence = member.approval.evidence if member.approval is not None else SOFTWARE
@@ -167,3 +152,10 @@ class Cluster:
         )
         link.carry(step_limits(0), lambda header, length: admit_from_listener(Purpose.STEP, header, length))
         return link
+
+
+def find_target(targets: Mapping[str, Target], worker: str) -> Target:
+    """Where a worker of the plan is. Raises UsageError when nobody said."""
+    if worker not in targets:
+        raise UsageError(f"the plan gives a stage to {worker}, which is not among the workers", field="worker")
+    return targets[worker]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.artifact.sealed_slice import Run, SealedSlice
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import CHUNK_BYTES, Failure, OfferSlice, Purpose, SliceChunk, SliceOffset, SliceStored
 from mohawk.errors import HostError, RemoteError
@@ -20,27 +20,41 @@ STORE_SECONDS = 600.0
 """Hashing and syncing what arrived, on the slowest disk."""
 
 Progress = Callable[[int], None]
-"""Told how many bytes of the slice the worker holds."""
+"""Told how many bytes the worker holds."""
 
 
-async def deliver_slice(
-    context: NodeContext, target: Target, folder: SealedFolder, part: SealedSlice, progress: Progress
+async def deliver_slices(
+    context: NodeContext, target: Target, folder: SealedFolder, run: Run, progress: Progress
 ) -> int:
-    """Make sure that the worker holds `part`; the bytes that had to be sent, 0 when it had them all.
+    """Make sure that the worker holds every slice of `run`, one after the other over one connection; the bytes that had
+    to be sent, 0 when it had them all.
 
     Raises RemoteError with the worker's refusal, UnavailableError, HostError when our own copy cannot be read.
     """
     link = await dial(context, target, Purpose.SLICE)
     try:
-        answer = await link.request(OfferSlice(folder.envelope, part.slice_id), SliceOffset, OFFER_SECONDS)
-        if answer.digest != part.digest or answer.offset > part.sealed_bytes:
-            raise RemoteError(f"{target.name} asks for another slice than it was offered")
-        progress(answer.offset)
-        if not answer.complete:
-            await _send_rest(link, folder, part, answer.offset, progress)
-        return part.sealed_bytes - answer.offset
+        held = sent = 0
+        for part in run:
+            sent += await _deliver(link, folder, part, _continue(progress, held))
+            held += part.sealed_bytes
+        return sent
     finally:
         link.close()
+
+
+def _continue(progress: Progress, held: int) -> Progress:
+    """One slice's progress as progress of the run."""
+    return lambda done: progress(held + done)
+
+
+async def _deliver(link: Link, folder: SealedFolder, part: SealedSlice, progress: Progress) -> int:
+    answer = await link.request(OfferSlice(folder.envelope, part.slice_id), SliceOffset, OFFER_SECONDS)
+    if answer.digest != part.digest or answer.offset > part.sealed_bytes:
+        raise RemoteError(f"{link.peer.name} asks for another slice than it was offered")
+    progress(answer.offset)
+    if not answer.complete:
+        await _send_rest(link, folder, part, answer.offset, progress)
+    return part.sealed_bytes - answer.offset
 
 
 async def _send_rest(link: Link, folder: SealedFolder, part: SealedSlice, offset: int, progress: Progress) -> None:

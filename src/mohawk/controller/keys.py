@@ -1,15 +1,15 @@
-"""Key release: the one place where a data key leaves the controller, sealed to one worker, for one slice, on one
-connection.
+"""Key release: the one place where data keys leave the controller, sealed to one worker, for the slices of one stage,
+on one connection.
 
 Rules, and the attack each stops:
-- Only the slice that the plan gives this worker: a worker cannot ask for another's (Z02).
+- Only the slices that the plan gives this worker, all of them: a worker cannot ask for another's (Z02).
 - Only with an approval of its machine, for this very key and this hour (T10, T16): who holds the keys and who judged
   the evidence look at one enrolment (T12).
 - Sealed to the key that the worker made for this load, bound to the connection (contract/grant.py): a grant that is
   recorded, replayed or redirected opens nothing.
 - On record before it leaves: a grant that cannot be written into the audit log is not sent (N04).
 - Signed with the key of the certificate that this connection showed: HPKE alone does not say who sealed.
-- The model key is in memory while stages load and no longer; a data key while it is sealed. Both locked, both
+- The model key is in memory while stages load and no longer; data keys while they are sealed. Both locked, both
   overwritten (S18).
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mohawk.artifact.keyring import Keyring
-from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.artifact.sealed_slice import Run, run_layers
 from mohawk.attestation.appraisal import Approval
 from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.channel.tls import SessionInfo
@@ -51,32 +51,42 @@ class KeyRelease:
         """What the worker on `link` shows of its machine, judged. Raises like `Attestation.approve`."""
         return await self.attestation.approve(link, request.public_key, manifest_digest(self.manifest))
 
-    def grant(self, request: KeyRequest, session: SessionInfo, assigned: SealedSlice, approval: Approval) -> KeyGrant:
-        """The data key of `assigned`, sealed to the worker on the other end of `session`, and to that connection.
+    def grant(self, request: KeyRequest, session: SessionInfo, assigned: Run, approval: Approval) -> KeyGrant:
+        """The data keys of `assigned`, sealed to the worker on the other end of `session`, and to that connection.
 
-        Raises PolicyError when the worker asks for a slice that is not its own, AttestationRefusedError when the
+        Raises PolicyError when the worker asks for slices that are not its own, AttestationRefusedError when the
         approval is not for this, HostError when the audit log cannot be written.
         """
         worker, binding = str(session.peer.name), session.exporter(b"", 32)
         try:
             self._judge(request, session, assigned, approval)
         except PolicyError as error:
-            refusal = {"slice": assigned.slice_id, "reason": reasons_of(error)[:128]}
+            refusal = {"run": run_layers(assigned).slice_id, "reason": reasons_of(error)[:128]}
             self.record(AuditEvent(EventKind.KEY_REFUSED, worker, refusal))
             raise
-        context = grant_context(worker=worker, manifest=self.manifest, slice_digest=assigned.digest, binding=binding)
-        with SecretBytes(KEY_SIZE) as data_key:
-            self.keyring.unwrap_into(self.model_key.view, assigned.context, data_key.view)
-            sealed = seal_to(request.public_key, data_key.view, context)
+        digests = tuple(part.digest for part in assigned)
+        context = grant_context(worker=worker, manifest=self.manifest, slice_digests=digests, binding=binding)
+        with SecretBytes(KEY_SIZE * len(assigned)) as data_keys:
+            for number, part in enumerate(assigned):
+                place = data_keys.view[number * KEY_SIZE : (number + 1) * KEY_SIZE]
+                self.keyring.unwrap_into(self.model_key.view, part.context, place)
+            sealed = seal_to(request.public_key, data_keys.view, context)
         signature = session.sign(signed_grant(context, request.public_key, sealed))
-        recipient = sha256(request.public_key).hex()
-        released = {"slice": assigned.slice_id, "digest": assigned.digest, "recipient": recipient}
-        released |= {"class": approval.evidence_class.word, "evidence": approval.evidence.hex()}
-        self.record(AuditEvent(EventKind.KEY_RELEASED, worker, released))
+        self.record(AuditEvent(EventKind.KEY_RELEASED, worker, self._describe(request, assigned, approval)))
         return KeyGrant(sealed, signature)
 
-    def _judge(self, request: KeyRequest, session: SessionInfo, assigned: SealedSlice, approval: Approval) -> None:
+    def _judge(self, request: KeyRequest, session: SessionInfo, assigned: Run, approval: Approval) -> None:
         """Raises PolicyError, AttestationRefusedError among them."""
         self.attestation.check(approval, session.peer.name, request.public_key)
-        if request.slice_digest != assigned.digest:
-            raise PolicyError(f"{session.peer.name} asked for the key of a slice that the plan does not give it")
+        if request.slice_digests != tuple(part.digest for part in assigned):
+            raise PolicyError(f"{session.peer.name} asked for the keys of slices that the plan does not give it")
+
+    def _describe(self, request: KeyRequest, assigned: Run, approval: Approval) -> dict[str, str]:
+        """Manifest and run say which data keys these were, each by its id."""
+        return {
+            "run": run_layers(assigned).slice_id,
+            "manifest": manifest_digest(self.manifest).hex(),
+            "recipient": sha256(request.public_key).hex(),
+            "class": approval.evidence_class.word,
+            "evidence": approval.evidence.hex(),
+        }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.artifact.sealed_slice import Run
 from mohawk.attestation.appraisal import Approval
 from mohawk.attestation.evidence import EvidenceClass
 from mohawk.channel.profile import NodeContext
@@ -140,16 +140,18 @@ class Member:
         if not self._link.is_closing:
             self._link.send(update)
 
-    async def load(self, order: LoadStage, part: SealedSlice, keys: KeyRelease) -> StageReady:
-        """Have the worker verify its slice, give it the key, and wait until its stage passed the self-test.
+    async def load(self, order: LoadStage, run: Run, keys: KeyRelease) -> StageReady:
+        """Have the worker verify the slices of `run`, give it their keys, and wait until its stage passed the
+        self-test.
 
-        Raises RemoteError with the worker's refusal, PolicyError when it asks for another slice's key,
+        Raises RemoteError with the worker's refusal, PolicyError when it asks for other slices' keys,
         UnavailableError.
         """
         async with self._turn:
             request = await self._link.request(order, KeyRequest, KEY_SECONDS)
             approval = await keys.approve(self._link, request)
-            grant = keys.grant(request, self._link.session, part, approval)
+            grant = keys.grant(request, self._link.session, run, approval)
+            self.ready = None
             self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
             self.approval, self._manifest = approval, manifest_digest(order.manifest)
             return self.ready

@@ -15,17 +15,18 @@ from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
 from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
-from mohawk.controller.cluster import Cluster, Progress, ServingOptions, Waiting, check_token_budget
+from mohawk.controller.cluster import Cluster, Waiting, check_token_budget
 from mohawk.controller.engine import Engine
 from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
+from mohawk.controller.loading import Progress, ServingOptions
 from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import describe_cluster
 from mohawk.controller.trust import TrustKeeper
-from mohawk.errors import MohawkError, WorkerLostError
+from mohawk.errors import MohawkError, UsageError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
@@ -37,6 +38,8 @@ from mohawk.identity.changes import ChangeKind
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import NodeName
 from mohawk.nouns.model import DataType
+from mohawk.nouns.plan import Plan
+from mohawk.planning.placement import place_evenly
 from mohawk.transport.dial import Target
 from mohawk.transport.joining import JoinListener, listen_for_joins
 from mohawk.transport.listen import Listener, listen
@@ -56,7 +59,8 @@ KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
     """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`, `note`: the
-    audit log. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests` are held at
+    audit log. `plan` None: even by bytes, in the order of the targets. `compute` None: the weights' own type;
+    `kv_tokens` 0: a sensible number; `maximum_requests` are held at
     once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that does not
     answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
@@ -66,6 +70,7 @@ class ControllerOptions:
     folder: SealedFolder
     provider: KeyProvider
     targets: tuple[Target, ...]
+    plan: Plan | None = None
     compute: DataType | None = None
     kv_tokens: int = 0
     maximum_requests: int = 1000
@@ -98,7 +103,8 @@ class Controller:
         self.trust = TrustKeeper(
             options.authority, self._context, options.record, options.note, self._tell, self.reconnect
         )
-        self.cluster = Cluster(self._context, options.folder, self._serving)
+        plan = choose_plan(options)
+        self.cluster = Cluster(self._context, options.folder, self._serving, plan)
         self.gate = ReleaseGate(
             options.authority,
             options.record,
@@ -106,8 +112,7 @@ class Controller:
             self._deny,
             must_have_hardware=options.must_have_hardware,
         )
-        workers = tuple(target.name for target in options.targets)
-        self.pipeline = Pipeline(self.cluster.send, workers=workers, note=options.note)
+        self.pipeline = Pipeline(self.cluster.send, workers=plan.workers, note=options.note)
         self.engine = Engine(
             Prompting(options.folder.manifest.model_id, self._settings, self._sides),
             Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
@@ -209,6 +214,16 @@ class Controller:
             key_provider=f"{provider.name}: {provider.describe()} {KEYS_IN_MEMORY}",
             uptime_seconds=int(time.monotonic() - self._started),
         )
+
+
+def choose_plan(options: ControllerOptions) -> Plan:
+    """Raises UsageError: fewer slices than workers, or a plan that does not fit how the model is cut."""
+    manifest = options.folder.manifest
+    plan = options.plan or place_evenly(manifest.sizes(), [target.name for target in options.targets])
+    borders = {part.context.layers.last for part in manifest.slices}
+    if plan.layers != manifest.layers or not {stage.layers.last for stage in plan.stages} <= borders:
+        raise UsageError("a plan whose stages do not begin and end where this model's slices do", field="plan")
+    return plan
 
 
 def choose_serving(options: ControllerOptions, settings: TextSettings) -> ServingOptions:

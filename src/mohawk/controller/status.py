@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mohawk import __version__
-from mohawk.artifact.sealed_slice import SealedSlice
-from mohawk.contract.messages import HopStatus, Session, StatusReply, WorkerStatus
+from mohawk.artifact.sealed_slice import Run, run_layers
+from mohawk.contract.messages import HopStatus, Session, SliceStatus, StatusReply, WorkerStatus
 from mohawk.controller.cluster import Cluster
 from mohawk.controller.member import Member
 from mohawk.transport.link import Link
@@ -32,9 +32,7 @@ def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_
         key_provider=key_provider,
         compute=cluster.options.compute.value,
         uptime_seconds=uptime_seconds,
-        workers=tuple(
-            _describe_worker(member, part) for member, part in zip(cluster.members, manifest.slices, strict=True)
-        ),
+        workers=tuple(_describe_worker(member, run) for member, run in zip(cluster.members, cluster.runs, strict=True)),
         hops=_describe_hops(cluster),
         running_sequences=load.running,
         waiting_sequences=load.waiting,
@@ -43,16 +41,16 @@ def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_
     )
 
 
-def _describe_worker(member: Member, part: SealedSlice) -> WorkerStatus:
+def _describe_worker(member: Member, run: Run) -> WorkerStatus:
     ready = member.ready
     return WorkerStatus(
         name=member.name,
         address=f"{member.target.host}:{member.target.port}",
         state=member.state,
         evidence=member.evidence,
-        slice_id=part.slice_id,
-        slice_digest=part.digest,
-        sealed_bytes=part.sealed_bytes,
+        run_id=run_layers(run).slice_id,
+        slices=tuple(SliceStatus(part.slice_id, part.digest, part.sealed_bytes) for part in run),
+        sealed_bytes=sum(part.sealed_bytes for part in run),
         weight_bytes=ready.weight_bytes if ready else 0,
         kv_bytes=ready.kv_bytes if ready else 0,
         locked_bytes=ready.locked_bytes if ready else 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mohawk.artifact.manifest import Manifest
+from mohawk.artifact.sealed_slice import Run
 from mohawk.channel.record import CONNECTION_ID_SIZE, Expectation, Sealer, Transcript
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.codec import encode_part
@@ -16,12 +17,12 @@ from mohawk.crypto.primitives import random_bytes, sha256
 from mohawk.nouns.model import DataType
 
 
-def plan_digest(manifest: Manifest, workers: Sequence[str]) -> bytes:
-    """SHA-256 of which worker (SPIFFE id) holds which slice, in order."""
-    stages: list[canonical.Json] = [
-        {"slice": part.digest, "worker": worker} for part, worker in zip(manifest.slices, workers, strict=True)
+def plan_digest(manifest: Manifest, stages: Sequence[tuple[str, Run]]) -> bytes:
+    """SHA-256 of which worker (SPIFFE id) holds which slices, in order (docs/spec/tickets.md 2)."""
+    listed: list[canonical.Json] = [
+        {"slices": [part.digest for part in run], "worker": worker} for worker, run in stages
     ]
-    return sha256(canonical.encode({"manifest": sha256(manifest.encode()), "stages": stages}))
+    return sha256(canonical.encode({"manifest": sha256(manifest.encode()), "stages": listed}))
 
 
 def new_connection_id() -> bytes:

@@ -1,10 +1,18 @@
-"""Cut a model into contiguous stages so that the largest is as small as can be."""
+"""Cut a model into contiguous slices, and lay them out over workers, so that the largest part is as small as can be."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from mohawk.errors import UsageError
 from mohawk.nouns.families import Kind, classify
 from mohawk.nouns.model import LayerRange, ModelCard
+from mohawk.nouns.plan import Plan, PlannedStage, SliceSize
+
+FINEST_CUT = 128
+"""Slices of a model that is sealed without saying how many, at most: the signed list of them has to fit one control
+frame beside a config (docs/spec/sealed-slice.md 5).
+"""
 
 
 def cut_evenly(card: ModelCard, parts: int) -> tuple[LayerRange, ...]:
@@ -18,11 +26,34 @@ def cut_evenly(card: ModelCard, parts: int) -> tuple[LayerRange, ...]:
         raise UsageError(
             f"a model of {card.layers} layers cannot be cut into {parts} slices", hint=f"use 1 to {card.layers} workers"
         )
-    if parts == 1:
-        return (LayerRange(0, card.layers - 1),)
-    costs = layer_bytes(card)
-    ends = _cut(costs, parts, _smallest_limit(costs, parts))
+    ends = _cut_evenly(layer_bytes(card), parts)
     return tuple(LayerRange(first, last - 1) for first, last in zip([0, *ends], ends, strict=False))
+
+
+def cut_finely(card: ModelCard) -> tuple[LayerRange, ...]:
+    """One slice for each layer, up to `FINEST_CUT`: whoever serves the model may then put the borders between stages
+    wherever its workers want them, without sealing it again.
+    """
+    return cut_evenly(card, min(card.layers, FINEST_CUT))
+
+
+def place_evenly(slices: Sequence[SliceSize], workers: Sequence[str]) -> Plan:
+    """Each worker one run of slices, in the order given, as even by bytes as the slices allow.
+
+    `slices` are a whole model's, in layer order. Raises UsageError when there are fewer slices than workers.
+    """
+    if not 1 <= len(workers) <= len(slices):
+        raise UsageError(
+            f"this model is sealed in {len(slices)} slices, for as many workers or fewer, not {len(workers)}",
+            hint=f"give 1 to {len(slices)} workers, or seal it again in more slices",
+            field="workers",
+        )
+    ends = _cut_evenly([part.size for part in slices], len(workers))
+    runs = [
+        LayerRange(slices[first].layers.first, slices[end - 1].layers.last)
+        for first, end in zip([0, *ends], ends, strict=False)
+    ]
+    return Plan(tuple(PlannedStage(worker, layers) for worker, layers in zip(workers, runs, strict=True)))
 
 
 def layer_bytes(card: ModelCard) -> list[int]:
@@ -37,6 +68,13 @@ def layer_bytes(card: ModelCard) -> list[int]:
         if part.kind in (Kind.NORM, Kind.HEAD) or (part.kind is Kind.EMBEDDING and card.tied):
             costs[-1] += tensor.size
     return costs
+
+
+def _cut_evenly(costs: list[int], parts: int) -> list[int]:
+    """Ends (exclusive) of `parts` contiguous parts; no other cut has a smaller largest part, nor, of those that tie,
+    evener ones.
+    """
+    return [len(costs)] if parts == 1 else _cut(costs, parts, _smallest_limit(costs, parts))
 
 
 def _smallest_limit(costs: list[int], parts: int) -> int:

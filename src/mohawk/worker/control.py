@@ -50,7 +50,7 @@ class ControlSession:
         self._depot = depot
         self._pending: tuple[Assignment, KeyExchange] | None = None
         self.had_key = False
-        """A data key was opened in this process: it must not outlive the session."""
+        """Data keys were opened in this process: they must not outlive the session."""
         self._work: asyncio.Task[None] | None = None
 
     def on_message(self, _link: Link, message: object, _body: bytearray) -> None:
@@ -91,7 +91,7 @@ class ControlSession:
         exchange = KeyExchange(
             worker=str(self._link.session.own_name),
             manifest=order.manifest,
-            slice_digest=assignment.part.digest,
+            slice_digests=tuple(part.digest for part in assignment.run),
             binding=self._link.session.exporter(b"", 32),
         )
         self._pending = (assignment, exchange)
@@ -112,9 +112,10 @@ class ControlSession:
         if self._pending is None:
             raise MessageError("a key that was not asked for")
         (assignment, exchange), self._pending = self._pending, None
-        data_key = exchange.open(grant, self._link.peer.spki)
+        data_keys = exchange.open(grant, self._link.peer.spki)
         self.had_key = True
-        ready = await self._station.load(assignment, data_key)
+        self._chain.close()  # it hands on what the stage before this one computes; a route to the new one must follow
+        ready = await self._station.load(assignment, data_keys)
         self._link.send(ready)
 
     async def _set_route(self, route: Route) -> None:

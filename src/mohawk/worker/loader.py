@@ -1,4 +1,7 @@
-"""From a sealed slice to a stage that computes: trust first, then the key, then into memory, then a self-test.
+"""From sealed slices to a stage that computes: trust first, then the key, then into memory, then a self-test.
+
+A stage is a run of slices: one after the other is opened into memory of its own, and all of their tensors together are
+the stage.
 
 The order is the defence. No data key is asked for before the manifest's signature and version and the config's digest
 hold; no tensor exists before the last chunk and the digest of the whole ciphertext verified (`host.slice_file`).
@@ -7,13 +10,15 @@ hold; no tensor exists before the last chunk and the digest of the whole ciphert
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mohawk.artifact.manifest import Manifest
-from mohawk.artifact.sealed_slice import SealedSlice
+from mohawk.artifact.sealed_slice import Run, SealedSlice, run_layers
 from mohawk.artifact.tensor_file import header_size, parse_header
 from mohawk.artifact.trust import accept_manifest, check_side_file
 from mohawk.contract.messages import LoadStage, StageReady
+from mohawk.crypto.primitives import KEY_SIZE
 from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import ArtifactError
 from mohawk.host.memory import Memory, SecretBytes, allocate
@@ -23,7 +28,8 @@ from mohawk.model.loading import build_stage
 from mohawk.model.self_test import check_family, check_stage
 from mohawk.model.stage import Stage
 from mohawk.model.tensors import TensorView
-from mohawk.nouns.model import DataType
+from mohawk.nouns.families import Kind, classify
+from mohawk.nouns.model import DataType, LayerRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,70 +38,103 @@ class Assignment:
 
     order: LoadStage
     manifest: Manifest
-    part: SealedSlice
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedStage:
-    """A stage that passed its self-test, with the memory that its parameters are."""
+    """A stage that passed its self-test, with the memory that its parameters are: one piece for each slice."""
 
     stage: Stage
-    memory: Memory
+    memories: tuple[Memory, ...]
     ready: StageReady
+
+    def release(self) -> None:
+        """Overwrite everything. The stage computes nothing any more."""
+        self.stage.overwrite()
+        for memory in self.memories:
+            memory.release()
 
 
 def accept_order(order: LoadStage, pins: PublisherPins, store: SliceStore) -> Assignment:
     """Believe an order: the publisher's signature, the version, the config's digest.
 
-    Raises UntrustedArtifactError, ArtifactError, HostError (the slice is not here); then nothing was opened and nothing
+    Raises UntrustedArtifactError, ArtifactError, HostError (a slice is not here); then nothing was opened and nothing
     asked. Blocking, for a thread.
     """
     manifest = accept_manifest(order.manifest, pins, store.seen_versions())
     check_side_file(manifest, "config.json", order.config)
-    part = manifest.find_slice(order.slice_id)
-    store.path(part)
+    run = manifest.find_run(LayerRange.parse(order.run_id))
+    for part in run:
+        store.path(part)
     store.remember_version(manifest.model_id, manifest.version)
-    return Assignment(order, manifest, part)
+    return Assignment(order, manifest, run)
 
 
-def load_stage(assignment: Assignment, data_key: SecretBytes, store: SliceStore) -> LoadedStage:
-    """Open the slice into memory, build the stage and test it on the path that serves. Blocking; for a thread.
+def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore) -> LoadedStage:
+    """Open the slices into memory, build the stage and test it on the path that serves. Blocking; for a thread.
 
-    The data key is overwritten as soon as the slice is open, and here, where it is used: whoever asked for the load may
-    be gone by then.
-    Raises ArtifactError (the slice is then quarantined, to be fetched again), UnsupportedModelError, HostError.
+    `data_keys`: 32 bytes for each slice, in order; overwritten as soon as all are open, and here, where they are used:
+    whoever asked for the load may be gone by then.
+    Raises ArtifactError (a slice that does not open is then quarantined, to be fetched again), UnsupportedModelError,
+    HostError.
     """
-    order, part = assignment.order, assignment.part
+    order, layers = assignment.order, run_layers(assignment.run)
     begin = time.perf_counter()
-    memory = allocate(part.context.plaintext_bytes)
+    memories: list[Memory] = []
     try:
-        with data_key:
-            open_slice(store.path(part), part, data_key.view, memory.view)
-    except ArtifactError:
-        store.quarantine(part.digest)
-        raise
-    opened = time.perf_counter()
-    try:
-        stage = build_stage(
-            order.config, part.context.layers, view_tensors(memory.view), DataType(order.compute.name), order.kv_tokens
-        )
+        with data_keys:
+            for number, part in enumerate(assignment.run):
+                data_key = data_keys.view[number * KEY_SIZE : (number + 1) * KEY_SIZE]
+                memories.append(_open(part, data_key, store))
+        opened = time.perf_counter()
+        tensors = join_tensors([view_tensors(memory.view) for memory in memories], assignment.manifest.family)
+        stage = build_stage(order.config, layers, tensors, DataType(order.compute.name), order.kv_tokens)
         built = time.perf_counter()
         check_stage(stage)
         check_family(order.config)
     except BaseException:
-        memory.release()
+        for memory in memories:
+            memory.release()
         raise
     tested = time.perf_counter()
     ready = StageReady(
-        slice_id=part.slice_id,
-        weight_bytes=part.context.plaintext_bytes,
+        run_id=layers.slice_id,
+        weight_bytes=sum(part.context.plaintext_bytes for part in assignment.run),
         kv_bytes=stage.kv_bytes,
-        locked_bytes=memory.locked_bytes,
+        locked_bytes=sum(memory.locked_bytes for memory in memories),
         open_milliseconds=int((opened - begin) * 1000),
         build_milliseconds=int((built - opened) * 1000),
         test_milliseconds=int((tested - built) * 1000),
     )
-    return LoadedStage(stage, memory, ready)
+    return LoadedStage(stage, tuple(memories), ready)
+
+
+def _open(part: SealedSlice, data_key: memoryview, store: SliceStore) -> Memory:
+    memory = allocate(part.context.plaintext_bytes)
+    try:
+        open_slice(store.path(part), part, data_key, memory.view)
+    except ArtifactError:
+        store.quarantine(part.digest)
+        raise
+    return memory
+
+
+def join_tensors(slices: Iterable[Mapping[str, TensorView]], family: str) -> dict[str, TensorView]:
+    """All tensors of a run's slices. A tied head lies in the last slice as the embedding once more: a stage of all
+    layers, which has both, takes the first.
+
+    Raises ArtifactError when two slices hold any other tensor, UnsupportedModelError for one that the family does not
+    place.
+    """
+    joined: dict[str, TensorView] = {}
+    for tensors in slices:
+        for name, view in tensors.items():
+            if name not in joined:
+                joined[name] = view
+            elif classify(name, family).kind is not Kind.EMBEDDING or view.shape != joined[name].shape:
+                raise ArtifactError("two slices of a stage hold one tensor")
+    return joined
 
 
 def view_tensors(content: memoryview) -> dict[str, TensorView]:

@@ -41,12 +41,12 @@ class Station:
         """Most tensor bytes of one step that this stage takes; none when it takes token ids."""
         return 0 if self._runner is None or self._runner.stage.is_first else self.bytes_out
 
-    async def load(self, assignment: Assignment, data_key: SecretBytes) -> StageReady:
+    async def load(self, assignment: Assignment, data_keys: SecretBytes) -> StageReady:
         """Replace what is held by this assignment's stage. Raises MohawkError; the worker then holds nothing."""
         await self.drop()
         self.state = WorkerState.LOADING
         try:
-            loaded = await asyncio.get_running_loop().run_in_executor(self._compute, self._hold, assignment, data_key)
+            loaded = await asyncio.get_running_loop().run_in_executor(self._compute, self._hold, assignment, data_keys)
         except BaseException:
             self.state = WorkerState.FAILED
             raise
@@ -102,16 +102,15 @@ class Station:
         await self.drop()
         self._compute.shutdown()
 
-    def _hold(self, assignment: Assignment, data_key: SecretBytes) -> LoadedStage:
+    def _hold(self, assignment: Assignment, data_keys: SecretBytes) -> LoadedStage:
         """In the compute thread, like `_release`: no other touches what is loaded."""
-        self._loaded = load_stage(assignment, data_key, self._store)
+        self._loaded = load_stage(assignment, data_keys, self._store)
         return self._loaded
 
     def _release(self) -> None:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
-            loaded.stage.overwrite()
-            loaded.memory.release()
+            loaded.release()
 
     def _row_bytes(self) -> int:
         assert self._runner is not None  # both callers looked
