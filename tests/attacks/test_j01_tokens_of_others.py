@@ -84,7 +84,7 @@ def test_a_token_whose_expiry_was_rewritten(site: JoinSite) -> None:
 
 
 def test_a_token_that_nobody_issued(site: JoinSite) -> None:
-    refused(site, lambda token: JoinToken(token.name, token.expires, token.root, token.controller))
+    refused(site, lambda token: JoinToken(token.name, token.expires, token.root, token.controller, token.publisher))
     assert site.refusals == ["unknown_token"]
 
 

@@ -9,6 +9,7 @@ that machine's certificate chain accepted, and can put its own request in place 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ import pytest
 from mohawk.channel.join_tls import join_server_context
 from mohawk.channel.stdlib_tls import ApiContext
 from mohawk.errors import MohawkError, PolicyError
-from mohawk.identity.join_token import JoinToken
 from mohawk.identity.names import Role
 from mohawk.transport.joining import Exporter, listen_for_joins
 from mohawk.worker.joining import join
@@ -54,9 +54,7 @@ def test_a_request_that_was_relayed_is_worth_nothing(tmp_path: Path) -> None:
         middle = await listen_for_joins("127.0.0.1", 0, relay)
         async with site.open():
             token = site.token()
-            lured = JoinToken(
-                token.name, token.expires, token.root, f"127.0.0.1:{middle.port}", token.ek_hash, token.secret
-            )
+            lured = replace(token, controller=f"127.0.0.1:{middle.port}")
             with pytest.raises(PolicyError):
                 await join(lured, utc_now())
             assert await ask(token, lambda exporter: relay.caught[0]) == b""

@@ -1,11 +1,11 @@
 """J05: a controller that was taken over answers a join request with something else than the token promises: a certificate
-of another name, of another key or of another authority, a root of its own, a revoked name, a certificate policy that
-weakens or that its own authorities do not keep.
+of another name, of another key or of another authority, a root of its own, a publisher of its own, a revoked name, a
+certificate policy that weakens or that its own authorities do not keep.
 
 Expected: the joiner refuses the whole answer and writes nothing.
 
 Defence: worker/joining.py:accept_grant; removed, whoever holds one controller decides which roots a new machine trusts,
-beyond that controller's end.
+and whose models it runs, beyond that controller's end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.contract.joining import parse_join_grant
-from mohawk.crypto.signing import SigningKey
+from mohawk.crypto.signing import PublisherKey, SigningKey
 from mohawk.errors import IdentityError, MohawkError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.revocations import Revocations
@@ -100,6 +100,15 @@ def test_an_older_root_set_that_lacks_the_pinned_root(desk: Desk) -> None:
     assert desk.accept(roots=both).standing.roots.number == 1
     with pytest.raises(IdentityError):
         desk.accept(roots=desk.authority.roots_envelope())  # our pin is the old root's, which is not in it
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_publisher_of_its_own(desk: Desk, both: bool) -> None:
+    """No root signs who the publisher is; a machine that believes another one loads another one's models for ever."""
+    theirs = PublisherKey.generate().pins()
+    pins = theirs if both else replace(theirs, p384=desk.grant.publisher.p384)
+    with pytest.raises(IdentityError, match="publisher"):
+        desk.accept(publisher=pins)
 
 
 def test_our_own_revocation(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from mohawk.identity.names import NodeName
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 W1 = NodeName.parse("spiffe://mesh.example/worker/w1")
-TOKEN = JoinToken(W1, NOW, root="ab" * 32, controller="10.0.0.10:8002", ek_hash="cd" * 32)
+TOKEN = JoinToken(W1, NOW, root="ab" * 32, controller="10.0.0.10:8002", publisher="ef" * 32, ek_hash="cd" * 32)
 EXPORTER, REQUEST = b"e" * 32, make_request(SigningKey.generate())
 
 
@@ -28,7 +28,7 @@ def test_what_is_printed_is_read(token: JoinToken) -> None:
 
 
 def test_every_token_has_a_secret_of_its_own_and_shows_it_nowhere_else() -> None:
-    other = replace(TOKEN, secret=JoinToken(W1, NOW, TOKEN.root, TOKEN.controller).secret)
+    other = replace(TOKEN, secret=JoinToken(W1, NOW, TOKEN.root, TOKEN.controller, TOKEN.publisher).secret)
     assert other.id != TOKEN.id
     assert other.mac_key != TOKEN.mac_key
     assert repr(TOKEN.secret)[2:-1] not in repr(TOKEN)

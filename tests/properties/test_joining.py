@@ -34,7 +34,7 @@ REQUEST = JoinRequest(b"t" * 16, b"request", b"p" * 48)
 @cache
 def token() -> str:
     name = NodeName.parse("spiffe://mesh.example/worker/w1")
-    return encode_token(JoinToken(name, datetime(2026, 7, 1, tzinfo=UTC), "ab" * 32, "10.0.0.10:8002"))
+    return encode_token(JoinToken(name, datetime(2026, 7, 1, tzinfo=UTC), "ab" * 32, "10.0.0.10:8002", "cd" * 32))
 
 
 @given(st.text(max_size=300) | st.text(max_size=100).map(lambda text: f"mohawk-join-1.{text}"))

@@ -98,6 +98,10 @@ class PublisherPins:
     p384: str
     mldsa65: str
 
+    def digest(self) -> str:
+        """SHA-256 of both, in hexadecimal."""
+        return sha256(f"{self.p384} {self.mldsa65}".encode("ascii", "replace")).hex()
+
 
 @dataclass(frozen=True, slots=True)
 class PublisherSignature:

@@ -65,7 +65,7 @@ class JoinBook:
         authority, second = self._authority, now.astimezone(UTC).replace(microsecond=0)
         root = authority.root_above(authority.issuing_certificate())
         node = NodeName(authority.domain, role, name)
-        token = JoinToken(node, second + LIFETIME, root.pin, controller, ek_hash)
+        token = JoinToken(node, second + LIFETIME, root.pin, controller, authority.pins().digest(), ek_hash)
         with authority.locked():
             book = self._read()
             tokens = tuple(one for one in book.tokens if one.expires >= now)

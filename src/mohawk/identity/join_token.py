@@ -5,6 +5,7 @@ Rules, and the attack each stops:
   request to the real controller has another TLS exporter, hence nothing.
 - The MAC covers name, certificate request and TPM: a token for one name cannot bring in another, nor another key.
 - The token says which root the controller must prove: a joiner gives nothing to whoever answers at that address.
+- It says whose models the machine will believe: the publisher's key is the operator's, and no controller names another.
 - The controller keeps the MAC key, not the secret; and it only for as long as the token lives.
 - A checksum tells a token that was mistyped from one that is wrong: the first is the typist's business alone.
 """
@@ -30,11 +31,11 @@ EXPORTER_CONTEXT = b"mie-join"
 """Of the TLS exporter whose 32 bytes the proof is bound to."""
 EXPORTER_SIZE = 32
 MAXIMUM_TOKEN = 2048
-"""Characters; ours take about 400."""
+"""Characters; ours take about 500."""
 _TYPE = "mohawk-join-1"
 _LABEL = b"mie-join-v1"
 _CHECKSUM = 8
-_KEYS = ("controller", "ek", "expires", "name", "root", "secret")
+_KEYS = ("controller", "ek", "expires", "name", "publisher", "root", "secret")
 _ADDRESS = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]{2,45})\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[1-9][0-9]{0,4})", re.ASCII
 )
@@ -45,14 +46,15 @@ _HINT = "copy it again, whole, from where `mohawk pki token` printed it"
 @dataclass(frozen=True, slots=True)
 class JoinToken:
     """Valid by construction; raises UsageError. `controller`: host:port of its join port; `root`: the SHA-256 of its
-    root's public key; `ek_hash`: of the TPM that must be in the machine (SHA-256 of its EK's public area), empty for
-    any.
+    root's public key; `publisher`: of the publisher's pins; `ek_hash`: of the TPM that must be in the machine (SHA-256
+    of its EK's public area), empty for any.
     """
 
     name: NodeName
     expires: datetime
     root: str
     controller: str
+    publisher: str
     ek_hash: str = ""
     secret: bytes = field(default_factory=lambda: random_bytes(SECRET_SIZE), repr=False)
 
@@ -61,6 +63,7 @@ class JoinToken:
         if len(self.secret) != SECRET_SIZE:
             raise UsageError("a join token whose secret is not 32 bytes")
         _check_hash(self.root)
+        _check_hash(self.publisher)
         if self.ek_hash:
             _check_hash(self.ek_hash)
 
@@ -107,6 +110,7 @@ def encode_token(token: JoinToken) -> str:
             "ek": token.ek_hash,
             "expires": int(token.expires.timestamp()),
             "name": str(token.name),
+            "publisher": token.publisher,
             "root": token.root,
             "secret": token.secret,
         }
@@ -147,6 +151,7 @@ def _parse_payload(payload: bytes) -> JoinToken:
         expires=datetime.fromtimestamp(fields.whole("expires", 0, _LAST), UTC),
         root=fields.text("root"),
         controller=fields.text("controller", 300),
+        publisher=fields.text("publisher"),
         ek_hash=fields.text("ek"),
         secret=fields.blob("secret", SECRET_SIZE),
     )

@@ -3,8 +3,9 @@
 Rules, and the attack each stops:
 - The key is born here and stays here; only its public half is sent.
 - What comes back is judged as if a stranger had sent it: our own name, under the root that the token pins; a root set
-  that this root signed; a deny-list of the last minutes that names neither us nor who gave it to us. A controller that
-  was taken over can refuse us, and no more.
+  that this root signed; the publisher that the token pins, for who chooses whose models we believe could have us run
+  anything; a deny-list of the last minutes that names neither us nor who gave it to us. A controller that was taken over
+  can refuse us, and no more.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mohawk.identity.root_set import RootSet
 from mohawk.identity.standing import Standing
 from mohawk.transport.joining import Exporter, ask_to_join
 
+_ANOTHER_PUBLISHER = "the controller may have been taken over: compare publisher.json with the operator's"
 _ASK_AGAIN = "ask the operator for a new token: it may have been used, have expired, or your name may be revoked"
 
 
@@ -79,6 +81,8 @@ def accept_grant(
     if ourselves.name != token.name:
         raise IdentityError("a certificate for another name than the token's")
     standing.refuse(ourselves)
+    if grant.publisher.digest() != token.publisher:
+        raise IdentityError("another publisher than the token's", hint=_ANOTHER_PUBLISHER)
     policy = _read_policy(grant.policy)
     policy.check_chain((*chain, credentials.root))
     return Joined(NodeIdentity(credentials, grant.publisher, policy), standing)
