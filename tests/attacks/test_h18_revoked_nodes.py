@@ -1,13 +1,15 @@
 """H18: a node is revoked, and goes on as if it had not been: with its open connection, with a new one, with an older
-deny-list in its greeting, or with a renewed certificate.
+deny-list in its greeting, with a renewed certificate, or while a node's disk is full.
 
 Defence: transport/link.py:Link._recheck (the live connection), identity/standing.py:Standing.judge (a new one) and
-:Standing.hear (the older list); removed, a stolen key works until its certificate expires.
+:Standing.hear (the older list), controller/trust.py:TrustKeeper.renew (what was entered a moment ago),
+identity/standing.py:Standing._tell (everybody is told); removed, a stolen key works until its certificate expires.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,13 @@ from mohawk.contract.trust import RenewalRequest
 from mohawk.controller.trust import TrustKeeper
 from mohawk.crypto.certificate_request import make_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import IdentityError, MohawkError
+from mohawk.errors import HostError, IdentityError, MohawkError
 from mohawk.host.revocations import Revocations
+from mohawk.host.standing_file import keep_standing
 from mohawk.identity.names import IdentityRefusedError, Reason, Role
 from tests.e2e.inside import Site
 from tests.support.audit import Heard
+from tests.support.disks import files_limited_to
 from tests.support.nodes import LOOPS, Recorder, call, run, serving
 from tests.support.tls import Mesh, utc_now
 
@@ -123,3 +127,32 @@ def test_a_revoked_node_gets_no_fresh_certificate(tmp_path: Path) -> None:
     keeper.refresh(utc_now())
     assert keeper.renew(peer, request) is None
     assert [event.kind for event in heard.events][-1] is EventKind.RENEWAL_REFUSED
+
+
+def test_a_denied_certificate_does_not_come_back_under_another_serial(tmp_path: Path) -> None:
+    """Asked for in the second between the operator's command and the next list."""
+    site, heard = Site(tmp_path / "home"), Heard()
+
+    async def reconnect() -> None:
+        pytest.fail("nothing was renewed")
+
+    context = site.context(Role.CONTROLLER, "c1")
+    keeper = TrustKeeper(site.authority, context, heard.record, heard.note, lambda update: None, reconnect)
+    peer = site.credentials(Role.WORKER, "w1").check(utc_now())
+    Revocations(site.authority).deny(f"serial:{peer.serial:x}", "its key was copied", utc_now())
+    assert keeper.renew(peer, RenewalRequest(make_request(SigningKey.generate()))) is None
+    assert heard.of(EventKind.LEAF_RENEWED) == []
+
+
+def test_a_full_disk_keeps_nobody_from_being_cut(tmp_path: Path) -> None:
+    """A node writes the newest list down; that it cannot is said, after all its connections were looked at."""
+    mesh = Mesh()
+    standing, heard = mesh.standing(), []
+    for number in range(8):
+        standing.watch(partial(heard.append, number))
+    keep_standing(standing, tmp_path / "trust.json", utc_now())
+    for number in range(8, 16):
+        standing.watch(partial(heard.append, number))
+    with pytest.raises(HostError), files_limited_to(10):
+        standing.learn_deny_list(mesh.deny_list(2, THIEF), utc_now())
+    assert sorted(heard) == list(range(16))

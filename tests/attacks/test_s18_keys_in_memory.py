@@ -2,7 +2,8 @@
 an attacker reads all of its memory.
 
 Expected: while the keys are in use the search finds each once; afterwards neither the model key nor a data key is
-anywhere in the process, although something (here: the test; else a frame, a traceback) still holds the objects.
+anywhere in the process, although something (here: the test; else a frame, a traceback) still holds the objects, and
+views of their memory.
 Defence: host/memory.py:SecretBytes.release; removed, a key lies in memory for as long as anything holds its object.
 """
 
@@ -46,7 +47,7 @@ def wait(word):
 
 def use():
     with open_model_key(KeyFile(home / "model.key"), keyring) as model_key, SecretBytes(KEY_SIZE) as data_key:
-        held.extend([model_key, data_key])
+        held.extend([model_key, data_key, model_key.view, data_key.view])
         keys = KeyRelease(keyring, model_key, sealed.envelope, AnyMachine(), Heard().record)
         session = make_session(name, exporter=lambda context, length: binding)
         for part in sealed.manifest.slices:

@@ -1,9 +1,11 @@
 """Z07: one operator alone does what takes two: lifts a revocation that he proposed himself, under his own name, with a
-renewed certificate, or by swapping the content between proposal and approval.
+renewed certificate, or by swapping the content between proposal and approval. Or what a revoked operator proposed waits for
+one who is careless.
 
 Expected: refused and recorded; the node stays revoked. Another operator approves, once, and it is done.
 Defence: identity/changes.py:approve (two names, and an id that covers the whole change); removed, one stolen operator
-key undoes every revocation.
+key undoes every revocation. Defence: controller/changes.py:ChangeDesk._trusted; removed, a key that was found stolen and
+revoked is still one of the two.
 """
 
 from __future__ import annotations
@@ -76,6 +78,18 @@ def test_what_was_read_is_what_is_approved(desk: Desk) -> None:
     desk.file.update(lambda known: (None, (other,)))
     with pytest.raises(NotFoundError):
         desk.approve(BOB, ApproveChange(change.id), now())
+
+
+def test_what_a_revoked_operator_proposed_is_void(desk: Desk) -> None:
+    desk.propose(ALICE, LIFT, now())
+    (change,) = desk.open_changes(now())
+    desk.revoke(BOB, Revoke(str(ALICE), "her key was stolen"), now())
+    assert desk.open_changes(now()) == ()
+    with pytest.raises(NotFoundError):
+        desk.show(change.id, now())
+    with pytest.raises(NotFoundError):
+        desk.approve(BOB, ApproveChange(change.id), now())
+    assert desk.is_revoked
 
 
 def test_a_day_later_it_is_void(desk: Desk) -> None:

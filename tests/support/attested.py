@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from mohawk.controller.service import Controller
 from mohawk.host.attester import Attester
 from mohawk.host.code_digest import code_digest
 from mohawk.host.enrolments import open_enrolments
@@ -14,9 +17,11 @@ from mohawk.host.files import make_private_folder
 from mohawk.host.release_policy import ReleasePolicy
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.names import NodeName, Role
+from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target
 from mohawk.worker.service import Worker, WorkerSettings
 from tests.e2e.inside import QUOTA, Site
+from tests.support.audit import Heard
 from tests.support.boot_log import Recorded, boot, encode
 from tests.support.machines import policy_document
 from tests.support.swtpm import Swtpm
@@ -72,3 +77,17 @@ async def attested_workers(site: Site, attesters: dict[str, Attester | None]) ->
             stack.push_async_callback(worker.close)
             targets.append(Target("127.0.0.1", await worker.open(), Role.WORKER, name))
         yield tuple(targets)
+
+
+@asynccontextmanager
+async def serving_w1(site: Site, source: Path, attester: Attester, heard: Heard) -> AsyncIterator[Controller]:
+    """A controller that serves `source` on w1, whose TPM it was told, in this process too."""
+    name_tpm(site, "w1", attester)
+    async with attested_workers(site, {"w1": attester}) as (target,):
+        options = site.options(site.seal(source, 1), (target,), DataType.FLOAT32)
+        controller = Controller(replace(options, record=heard.record, note=heard.note))
+        try:
+            await controller.start(lambda what, done, total: None)
+            yield controller
+        finally:
+            await controller.stop()

@@ -6,6 +6,8 @@ Rules, and the attack each stops:
 - A nonce is used once, across restarts (T01, T12's kin): the guard notes it before the answer is looked at.
 - Enrolment asks for the one TPM that an operator named, by token or command: who comes first is not who comes right.
 - A worker whose machine no longer shows what it must is denied, at once: its connections end, its process too (T17).
+- Refusing waits for no disk: what a full audit log must stop is releasing a key, not taking trust back (N04).
+- A key that was released to a TPM asks for one for as long as it is held, also where the policy takes less (T19).
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from datetime import UTC, datetime
 from mohawk.attestation.appraisal import Approval, Verdict, appraise
 from mohawk.attestation.challenge import LIFETIME, Challenge
 from mohawk.attestation.enrolment import Enrolment, offer_enrolment, parse_identity
-from mohawk.attestation.evidence import SoftwareEvidence, parse_evidence
+from mohawk.attestation.evidence import EvidenceClass, SoftwareEvidence, parse_evidence
 from mohawk.attestation.policy import Policy, TpmRules
 from mohawk.attestation.quote import Finding
 from mohawk.attestation.reasons import AttestationRefusedError, EvidenceError, Reason
 from mohawk.audit.events import MAXIMUM_TEXT, AuditEvent, EventKind, RecordEvent
-from mohawk.channel.nonces import NonceGuard
+from mohawk.channel.nonces import NonceGuard, NonceRefusedError
 from mohawk.contract.attesting import (
     AttestOrder,
     AttestReply,
@@ -34,7 +36,7 @@ from mohawk.contract.attesting import (
 )
 from mohawk.contract.evidence import EXPORTER_CONTEXT, EXPORTER_SIZE
 from mohawk.crypto.primitives import random_bytes, sha256
-from mohawk.errors import MohawkError, PolicyError, UnavailableError
+from mohawk.errors import HostError, MohawkError, PolicyError, UnavailableError
 from mohawk.host.enrolments import Enrolments
 from mohawk.host.join_book import JoinBook
 from mohawk.host.release_policy import ReleasePolicy
@@ -51,6 +53,11 @@ _NOT_ENROLLED = Finding(
     Reason.NOT_ENROLLED,
     "no TPM is enrolled for this worker, and no operator named one",
     "read its hash there with `mohawk attest show`, then `mohawk attest enroll NAME --ek-hash HASH` here",
+)
+_LESS = Finding(
+    Reason.CLASS,
+    "less than this worker showed when it got its key",
+    "look at that machine: its service was started without its TPM, or somebody answers in its place",
 )
 
 
@@ -93,31 +100,45 @@ class Attestation:
         """
         approval.check(name, public_key, self._enrolments.find(name), datetime.now(UTC))
 
-    async def ask(self, link: Link, recipient: bytes, manifest: bytes) -> Asked:
-        """What the worker on `link` shows now. `recipient`: SHA-256 of its HPKE key. Raises like `approve`, except that
-        a refusal is the verdict's to say.
+    def check_policy(self) -> None:
+        """Raises what reading the policy raises: for as long as it does, nobody can be judged."""
+        self._policy.read()
+
+    async def ask(
+        self, link: Link, recipient: bytes, manifest: bytes, at_least: EvidenceClass = EvidenceClass.SOFTWARE
+    ) -> Asked:
+        """What the worker on `link` shows now. `recipient`: SHA-256 of its HPKE key; `at_least`: what it showed before.
+        Raises like `approve`, except that a refusal is the verdict's to say.
         """
         begin = time.perf_counter()
         try:
-            verdict = await self._judge(link, recipient, manifest)
+            verdict = await self._judge(link, recipient, manifest, at_least)
         except MohawkError as error:
-            self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(link.peer.name), {"reasons": reasons_of(error)}))
+            self._record_refusal(link.peer.name, {"reasons": reasons_of(error)})
             raise
         return Asked(verdict, int((time.perf_counter() - begin) * 1000))
 
-    async def _judge(self, link: Link, recipient: bytes, manifest: bytes) -> Verdict:
+    async def _judge(self, link: Link, recipient: bytes, manifest: bytes, at_least: EvidenceClass) -> Verdict:
         policy, name = self._policy.read(), link.peer.name
         record = self._enrolments.find(name)
         if policy.tpm is not None and record is None and (expected := self._expected(name)):
             record = await self._enrol(link, policy.tpm, expected)
         verdict = await self._appraise(link, policy, record, recipient, manifest)
+        if policy.tpm is not None and record is not None and verdict.evidence_class < at_least:
+            verdict = replace(verdict, findings=(*verdict.findings, _LESS))
         if verdict.record is not None:  # it showed more than a certificate, and nothing speaks against it
             self._enrolments.advance(verdict.record)
             self._record(AuditEvent(EventKind.ATTESTED, str(name), _describe(verdict)))
         if verdict.findings:
             reasons = {"reasons": " ".join(verdict.reasons)[:MAXIMUM_TEXT]}
-            self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(name), _describe(verdict) | reasons))
+            self._record_refusal(name, _describe(verdict) | reasons)
         return verdict
+
+    def _record_refusal(self, name: NodeName, details: dict[str, str]) -> None:
+        try:
+            self._record(AuditEvent(EventKind.ATTESTATION_FAILED, str(name), details))
+        except HostError as error:
+            log.error("that %s was refused is not in the audit log: %s", name, error.message)
 
     async def _appraise(
         self, link: Link, policy: Policy, record: Enrolment | None, recipient: bytes, manifest: bytes
@@ -171,6 +192,11 @@ def reasons_of(error: MohawkError) -> str:
 def is_final(error: MohawkError) -> bool:
     """Whether a failed question says something of the worker's machine; otherwise asking again may help."""
     return not isinstance(error, UnavailableError) or isinstance(error, PolicyError)
+
+
+def is_ours(error: MohawkError) -> bool:
+    """Whether asking failed on our side, a full disk or a clock that was set: nothing was learnt of the worker then."""
+    return isinstance(error, (HostError, NonceRefusedError))
 
 
 def _describe(verdict: Verdict) -> dict[str, str]:

@@ -2,6 +2,11 @@
 
 A question that could not be answered (the TPM is busy, the machine is slow) is asked once more, soon. A second time, or
 an answer that is wrong, is the end: keeping the question from being answered must gain nothing.
+
+Rules, and the attack or accident each stops:
+- Denying that fails (a full disk, a full list) cuts the worker's connection all the same, and ends no watch.
+- What fails on our side says nothing of a worker: a policy file that is gone for a minute does not revoke a cluster.
+  Meanwhile no key is released, and those that are held are asked about again.
 """
 
 from __future__ import annotations
@@ -10,9 +15,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from mohawk.controller.attestation import Attestation, is_final, reasons_of
+from mohawk.controller.attestation import Attestation, is_final, is_ours, reasons_of
 from mohawk.controller.member import Member
-from mohawk.errors import MohawkError
+from mohawk.errors import MohawkError, WorkerLostError
 from mohawk.identity.names import NodeName
 
 log = logging.getLogger(__name__)
@@ -42,6 +47,11 @@ class AttestationWatch:
 
     async def look(self) -> None:
         """Ask every watched worker once, all at once."""
+        try:
+            self._attestation.check_policy()
+        except MohawkError as error:
+            log.error("no worker can be asked what its machine is: %s (%s)", error.message, error.hint)
+            return
         watched = [member for member in self._members() if member.is_watched]
         await asyncio.gather(*(self._look_at(member) for member in watched))
 
@@ -55,9 +65,17 @@ class AttestationWatch:
         if error is not None and not is_final(error):
             await asyncio.sleep(AGAIN_SECONDS)
             error = await self._ask(member)
-        if error is not None and not member.is_gone:
-            log.error("%s no longer shows what it must: %s", member.name, error.message)
+        if error is None or member.is_gone:
+            return
+        if is_ours(error):
+            log.error("%s could not be asked what its machine is: %s (%s)", member.name, error.message, error.hint)
+            return
+        log.error("%s no longer shows what it must: %s", member.name, error.message)
+        try:
             self._deny(member.node, f"attestation failed: {reasons_of(error)}"[:128])
+        except MohawkError as failure:
+            log.error("%s could not be denied, and is cut: %s (%s)", member.name, failure.message, failure.hint)
+            member.link.abort(WorkerLostError(f"worker {member.name} no longer shows what it must"))
 
     async def _ask(self, member: Member) -> MohawkError | None:
         try:

@@ -4,11 +4,13 @@ Rules, and the attack each stops:
 - Recorded before it is done: an operator whose deed cannot be written down does not do it (N04).
 - The name that acts is the one that the connection proved, never one in the message.
 - A change leaves the list before it is carried out: it happens once, or not at all.
+- What a revoked operator proposed is void: a stolen key that was found is not one of the two (Z07).
+- An operator cannot fill the deny-list: the authority's own machine can always deny one more, the operator first (D14).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +22,9 @@ from mohawk.host.revocations import Revocations
 from mohawk.identity import changes
 from mohawk.identity.changes import Change, ChangeKind
 from mohawk.identity.names import NodeName
+
+RESERVED = 8 * 1024
+"""Bytes of the deny-list that only `mohawk pki revoke`, and the controller itself, may use: some fifty entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +53,15 @@ class ChangeDesk:
         self._record = record
 
     def open_changes(self, now: datetime) -> tuple[Change, ...]:
-        return changes.open_changes(self._file.read(), now)
+        return changes.open_changes(self._trusted(self._file.read()), now)
 
     def show(self, change_id: str, now: datetime) -> Change:
         """Raises NotFoundError."""
-        return changes.find(self._file.read(), change_id, now)
+        return changes.find(self._trusted(self._file.read()), change_id, now)
 
     def revoke(self, operator: NodeName, order: Revoke, now: datetime) -> str:
-        """Raises UsageError: no name or serial."""
-        self._revocations.deny(order.subject, f"{order.reason} (by {operator.name})"[:128], now)
+        """Raises UsageError: no name or serial, or no room."""
+        self._revocations.deny(order.subject, f"{order.reason} (by {operator.name})"[:128], now, RESERVED)
         return f"{order.subject} is revoked; its connections end within seconds"
 
     def propose(self, operator: NodeName, order: ProposeChange, now: datetime) -> str:
@@ -72,13 +77,15 @@ class ChangeDesk:
     def approve(self, operator: NodeName, order: ApproveChange, now: datetime) -> str:
         """Raises NotFoundError, PolicyError (its own proposer), or what carrying it out raises."""
         try:
-            changes.approve(self._file.read(), order.change, str(operator), now)
+            changes.approve(self._trusted(self._file.read()), order.change, str(operator), now)
         except MohawkError as error:
             self._record(
                 AuditEvent(EventKind.CHANGE_REFUSED, str(operator), {"change": order.change, "why": error.code})
             )
             raise
-        change = self._file.update(lambda known: changes.approve(known, order.change, str(operator), now))
+        change = self._file.update(
+            lambda known: changes.approve(self._trusted(known), order.change, str(operator), now)
+        )
         self._note(EventKind.CHANGE_APPROVED, operator, change)
         self._carriers[change.kind].carry_out(change)
         return f"{change.kind} of {change.subject} is carried out"
@@ -88,6 +95,11 @@ class ChangeDesk:
         change = self._file.update(lambda known: changes.withdraw(known, order.change, now))
         self._note(EventKind.CHANGE_REFUSED, operator, change)
         return f"{change.kind} of {change.subject} is withdrawn"
+
+    def _trusted(self, known: Sequence[Change]) -> tuple[Change, ...]:
+        """Without what operators proposed who are revoked by now."""
+        denied = {denial.subject for denial in self._revocations.denials()}
+        return tuple(change for change in known if change.proposer not in denied)
 
     def _note(self, kind: EventKind, operator: NodeName, change: Change) -> None:
         details = {"change": change.id, "kind": change.kind.value, "subject": change.subject[:128]}

@@ -1,10 +1,15 @@
 """The gate before every key: policy, enrolments and attestation of one authority put together, with the watch over
 those that passed, and the way in which the policy changes.
+
+What operators and auditors ask about a worker takes a quote, a nonce and a line of the audit log: one question in ten
+seconds, so that nobody who may only look keeps the watch from its turn, or has a worker denied for want of nonces.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -16,7 +21,7 @@ from mohawk.controller.attestation import Attestation
 from mohawk.controller.attestation_watch import AttestationWatch, Deny
 from mohawk.controller.changes import Carrier
 from mohawk.controller.member import Member
-from mohawk.errors import NotFoundError
+from mohawk.errors import NotFoundError, UnavailableError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.enrolments import open_enrolments
 from mohawk.host.join_book import JoinBook
@@ -26,6 +31,8 @@ from mohawk.identity.changes import Change
 
 PER_MINUTE = 12
 """Challenges of one worker: one a minute, and what operators ask."""
+ASK_PAUSE = 10.0
+"""Seconds between two questions of operators about one worker."""
 _MOST_TEXT = 512
 
 
@@ -45,6 +52,7 @@ class ReleaseGate:
         self._enrolments = open_enrolments(authority)
         self._record = record
         self._members = members
+        self._asked: dict[str, float] = {}
         self._must_have_hardware = must_have_hardware
         capacity = nonce_capacity(PER_MINUTE, LIFETIME)
         nonces = open_nonce_guard(authority.folder / "attestation.nonces", capacity, datetime.now(UTC))
@@ -67,10 +75,15 @@ class ReleaseGate:
         self._watch.close()
 
     async def ask(self, name: str) -> NodeVerdict:
-        """What this worker shows now, for an operator. Raises NotFoundError, or what asking raises."""
+        """What this worker shows now, for an operator. Raises NotFoundError, UnavailableError (asked just
+        now), or what asking raises.
+        """
         member = next((one for one in self._members() if one.name == name), None)
         if member is None:
             raise NotFoundError("no worker of this name serves here", hint="see `mohawk status`", field="name")
+        if time.monotonic() - self._asked.get(name, -math.inf) < ASK_PAUSE:
+            raise UnavailableError("this worker was asked just now", hint="ask again in ten seconds")
+        self._asked[name] = time.monotonic()
         asked = await member.ask(self.attestation)
         verdict = asked.verdict
         record = await asyncio.to_thread(self._enrolments.find, verdict.name)

@@ -164,10 +164,11 @@ class Member:
 
     async def ask(self, attestation: Attestation) -> Asked:
         """The same, where a refusal is the verdict's to say. Raises UsageError before it holds a key."""
-        if self.approval is None:
+        approval = self.approval
+        if approval is None:
             raise UsageError(f"{self.name} holds no key yet")
         async with self._turn:
-            return await attestation.ask(self._link, self.approval.recipient, self._manifest)
+            return await attestation.ask(self._link, approval.recipient, self._manifest, approval.evidence_class)
 
     async def route(self, route: Route) -> None:
         """Give the worker its place in the chain. Raises RemoteError, UnavailableError."""

@@ -5,7 +5,8 @@ The authority is a folder that an operator's commands change while the controlle
 Rules, and the attack each stops:
 - A list is issued every minute even if unchanged, and at once when it changed: a node from which lists are kept notices
   (H19), and a revoked one is cut within seconds (H18).
-- A denied node gets no fresh certificate: it cannot outlive its revocation.
+- A denied node gets no fresh certificate: it cannot outlive its revocation. What counts is what was entered, not the
+  list of a second ago: a certificate that is denied by its serial would come back under another.
 - A renewed certificate has the name of the connection that asked for it, whatever the request says. It is on record
   before it is sent (N04). Taking trust back waits for no disk: what was revoked is passed on, then noted.
 - A node that asks for one certificate after the other is refused at last: each is a signature, and a line of the audit
@@ -30,6 +31,7 @@ from mohawk.errors import HostError, IdentityError, MohawkError, PolicyError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.revocations import Revocations
 from mohawk.identity.certificates import PeerIdentity, is_renewal_due
+from mohawk.identity.denylist import DenyList
 from mohawk.identity.names import NodeName
 
 log = logging.getLogger(__name__)
@@ -99,14 +101,13 @@ class TrustKeeper:
         """
         now = datetime.now(UTC)
         try:
-            self._context.standing.refuse(peer)
+            DenyList(0, now, self._revocations.denials()).refuse(peer)
             self._count_renewal(peer.name, now)
             chain = self._authority.issue_for(peer.name, parse_request(request.request).spki, now)
+            self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
         except (IdentityError, PolicyError) as error:
             self._note(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
             return None
-        try:
-            self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
         except HostError as error:  # its connection goes on, and it asks again
             log.error("%s gets no fresh certificate: %s", peer.name, error.message)
             return None

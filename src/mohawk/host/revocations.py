@@ -11,7 +11,7 @@ from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError, HostError, UsageError
 from mohawk.host.authority import MAXIMUM_FILE, AuthorityFolder
 from mohawk.host.files import read_file, write_file
-from mohawk.identity.denylist import MAXIMUM_ENTRIES, Denial, issue_deny_list
+from mohawk.identity.denylist import MAXIMUM_ENTRIES, Denial, check_room, issue_deny_list
 
 _NAME = "denials.json"
 
@@ -26,12 +26,15 @@ class Revocations:
     def denials(self) -> tuple[Denial, ...]:
         return self._read()[1]
 
-    def deny(self, subject: str, reason: str, now: datetime) -> None:
-        """Raises UsageError (no name or serial), HostError. Denying twice keeps the first entry."""
+    def deny(self, subject: str, reason: str, now: datetime, reserve: int = 0) -> None:
+        """Raises UsageError (no name or serial; no room, `reserve` bytes kept free), HostError. Denying twice keeps the
+        first entry.
+        """
         entry = Denial(subject, now.astimezone(UTC).replace(microsecond=0), reason)
         with self._authority.locked():
             number, denials = self._read()
             if all(denial.subject != subject for denial in denials):
+                check_room((*denials, entry), reserve)
                 self._write(number, (*denials, entry))
 
     def lift(self, subject: str) -> None:

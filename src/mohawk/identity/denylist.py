@@ -6,6 +6,8 @@ Rules, and the attack each stops:
 - Numbered, and a lower number than one that was seen is refused: an old list does not bring a revoked node back.
 - Issued anew every minute even if unchanged, and void after 10: whoever keeps new lists from a node makes it refuse new
   connections, not trust for ever (H19).
+- What would not fit a list is refused when it is entered, not when the list is issued: a full list must not keep the
+  next revocation from every node (D14).
 - Entries are names as well as serials: a denied node cannot come back with a renewed certificate.
 """
 
@@ -28,6 +30,8 @@ AHEAD = timedelta(seconds=60)
 MAXIMUM_LIST = 48 * 1024
 """Bytes, so that a list fits a greeting: about 400 entries. Only nodes whose certificates may still live need one."""
 MAXIMUM_ENTRIES = 1000
+MAXIMUM_PAYLOAD = 32 * 1024
+"""Bytes of what is signed: in base64, beside two certificates and a signature, they fit MAXIMUM_LIST."""
 SIGNER_LIFETIME = timedelta(days=90)
 _MAXIMUM_REASON = 128
 _TYPE = "mohawk-deny-list-1"
@@ -110,15 +114,8 @@ def issue_deny_list_signer(issuer: Authority, domain: str, now: datetime) -> Lea
 def issue_deny_list(signer: Leaf, number: int, denials: Iterable[Denial], now: datetime) -> bytes:
     """A signed list. Raises UsageError when it would not fit a greeting."""
     entries = tuple(denials)
-    payload = canonical.encode(
-        {
-            "denials": [
-                {"reason": one.reason, "since": _seconds(one.since), "subject": one.subject} for one in entries
-            ],
-            "issued": _seconds(now),
-            "number": number,
-        }
-    )
+    check_room(entries)
+    payload = _payload(number, entries, now)
     envelope = canonical.encode(
         {
             "issuing": signer.chain[1].der,
@@ -128,11 +125,16 @@ def issue_deny_list(signer: Leaf, number: int, denials: Iterable[Denial], now: d
             "type": _TYPE,
         }
     )
-    if len(envelope) > MAXIMUM_LIST or len(entries) > MAXIMUM_ENTRIES:
-        raise UsageError(
-            "a deny-list of too many entries", hint="rotate the issuing authority, and join the nodes anew"
-        )
+    if len(envelope) > MAXIMUM_LIST:
+        raise _full()
     return envelope
+
+
+def check_room(denials: tuple[Denial, ...], reserve: int = 0) -> None:
+    """Raises UsageError unless a list of these entries, and `reserve` bytes of others, can be issued."""
+    size = len(_payload(_HIGHEST, denials, _time(_LAST)))
+    if size + reserve > MAXIMUM_PAYLOAD or len(denials) > MAXIMUM_ENTRIES:
+        raise _full()
 
 
 def accept_deny_list(
@@ -185,6 +187,22 @@ def _parse(payload: bytes) -> DenyList:
 
 _LAST = 253_402_300_799
 """The last second of the year 9999, beyond which `datetime` holds nothing."""
+
+
+def _payload(number: int, denials: tuple[Denial, ...], now: datetime) -> bytes:
+    return canonical.encode(
+        {
+            "denials": [
+                {"reason": one.reason, "since": _seconds(one.since), "subject": one.subject} for one in denials
+            ],
+            "issued": _seconds(now),
+            "number": number,
+        }
+    )
+
+
+def _full() -> UsageError:
+    return UsageError("a deny-list of too many entries", hint="rotate the issuing authority, and join the nodes anew")
 
 
 def _signed(payload: bytes) -> bytes:

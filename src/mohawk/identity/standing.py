@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from mohawk.errors import IdentityError
+from mohawk.errors import IdentityError, MohawkError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.denylist import DenyList, accept_deny_list, stale
 from mohawk.identity.root_set import RootSet, accept_roots
@@ -96,5 +96,12 @@ class Standing:
         self._tell()
 
     def _tell(self) -> None:
+        """Everybody, also when one of them fails (a disk that is full keeps no number): a revoked peer is cut first."""
+        failure: MohawkError | None = None
         for watcher in tuple(self._watchers):
-            watcher()
+            try:
+                watcher()
+            except MohawkError as error:
+                failure = error
+        if failure is not None:
+            raise failure

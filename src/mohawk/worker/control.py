@@ -126,13 +126,19 @@ class ControlSession:
         if self._work is not None and not self._work.done():
             self._link.send(Failure("busy", "this worker is still doing what it was told before"))
             return
-        self._work = asyncio.get_running_loop().create_task(self._answer(work))
+        self._work = asyncio.get_running_loop().create_task(self._answer(self._link, work))
 
-    async def _answer(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _answer(self, link: Link, work: Callable[[], Awaitable[None]]) -> None:
+        """What was asked on a connection is answered on it: on one that took over nobody waits for it."""
         try:
             await work()
         except MohawkError as error:
-            self._link.send(Failure(error.code, error.message, error.hint))
+            _refuse(link, Failure(error.code, error.message, error.hint))
         except Exception as error:  # the outermost edge of one request: the controller must not wait for its deadline
             log.exception("request failed")
-            self._link.send(Failure("internal_error", f"internal error ({type(error).__name__})", "see worker.log"))
+            _refuse(link, Failure("internal_error", f"internal error ({type(error).__name__})", "see worker.log"))
+
+
+def _refuse(link: Link, failure: Failure) -> None:
+    if not link.is_closing:
+        link.send(failure)

@@ -3,9 +3,9 @@
 Rules, and the attack each stops:
 - The key is born here and stays here; only its public half is sent.
 - What comes back is judged as if a stranger had sent it: our own name, under the root that the token pins; a root set
-  that this root signed; the publisher that the token pins, for who chooses whose models we believe could have us run
-  anything; a deny-list of the last minutes that names neither us nor who gave it to us. A controller that was taken over
-  can refuse us, and no more.
+  that this root signed; the publisher that the token pins, or a controller would choose whose models we run; a
+  deny-list of the last minutes that names neither us nor who gave it to us. A controller that was taken over can refuse
+  us, and no more.
 """
 
 from __future__ import annotations
