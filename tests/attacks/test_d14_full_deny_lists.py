@@ -47,7 +47,7 @@ def flood(desk: ChangeDesk, orders: list[Revoke]) -> None:
 @pytest.mark.parametrize("orders", [SHORT, LONG], ids=["short", "long"])
 def test_who_fills_the_list_is_revoked_all_the_same(site: Site, orders: list[Revoke]) -> None:
     revocations, heard = Revocations(site.authority), Heard()
-    flood(ChangeDesk(ChangeFile(site.authority), revocations, {}, heard.record), orders)
+    flood(ChangeDesk(ChangeFile(site.authority), revocations, {}, heard.record, heard.note), orders)
 
     async def nothing() -> None:
         """No chain to put together again."""

@@ -146,10 +146,10 @@ def test_no_revocation_is_lifted(tmp_path: Path, full: RecordEvent) -> None:
     revocations.deny(WORKER, "stolen", now)
     first, second = (NodeName("mesh.example", Role.OPERATOR, name) for name in ("o1", "o2"))
     order = ProposeChange(ChangeKind.LIFT_REVOCATION, WORKER)
-    ChangeDesk(file, revocations, {}, Heard().record).propose(first, order, now)
-    (change,) = ChangeDesk(file, revocations, {}, full).open_changes(now)
+    ChangeDesk(file, revocations, {}, Heard().record, Heard().note).propose(first, order, now)
+    (change,) = ChangeDesk(file, revocations, {}, full, Heard().note).open_changes(now)
     with pytest.raises(HostError, match="writing the audit log failed"):
-        ChangeDesk(file, revocations, {}, full).approve(second, ApproveChange(change.id), now)
+        ChangeDesk(file, revocations, {}, full, Heard().note).approve(second, ApproveChange(change.id), now)
     assert [denial.subject for denial in revocations.denials()] == [WORKER]
 
 

@@ -44,8 +44,8 @@ def test_an_open_connection_loses_its_rights(tmp_path: Path, monkeypatch: pytest
     site = Site(tmp_path / "home")
     context = site.context(Role.CONTROLLER, "c1")
     (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
-    desk = ChangeDesk(ChangeFile(site.authority), Revocations(site.authority), {}, lambda event: None)
     heard = Heard()
+    desk = ChangeDesk(ChangeFile(site.authority), Revocations(site.authority), {}, heard.record, heard.note)
     keeper = TrustKeeper(site.authority, context, heard.record, heard.note, lambda update: None, nothing)
 
     async def main() -> float:

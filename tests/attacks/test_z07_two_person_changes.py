@@ -24,6 +24,7 @@ from mohawk.host.change_file import ChangeFile
 from mohawk.host.revocations import Revocations
 from mohawk.identity.names import NodeName, Role
 from tests.e2e.inside import Site, now
+from tests.support.audit import Heard
 
 THIEF = "spiffe://mesh.example/worker/w1"
 ALICE, BOB = (NodeName("mesh.example", Role.OPERATOR, name) for name in ("alice", "bob"))
@@ -35,7 +36,7 @@ class Desk(ChangeDesk):
         self.events: list[AuditEvent] = []
         self.file = ChangeFile(site.authority)
         self.revocations = Revocations(site.authority)
-        super().__init__(self.file, self.revocations, {}, self.events.append)
+        super().__init__(self.file, self.revocations, {}, self.events.append, Heard(self.events).note)
 
     @property
     def is_revoked(self) -> bool:

@@ -5,24 +5,29 @@ Rules, and the attack each stops:
 - The name that acts is the one that the connection proved, never one in the message.
 - A change leaves the list before it is carried out: it happens once, or not at all.
 - What a revoked operator proposed is void: a stolen key that was found is not one of the two (Z07).
+- Refused approvals are counted, and what one operator may propose and withdraw is bounded: none fills the log (D15).
 - An operator cannot fill the deny-list: the authority's own machine can always deny one more, the operator first (D14).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.contract.operating import ApproveChange, ProposeChange, Revoke, WithdrawChange
-from mohawk.errors import MohawkError, UsageError
+from mohawk.errors import MohawkError, PolicyError, UsageError
 from mohawk.host.change_file import ChangeFile
 from mohawk.host.revocations import Revocations
 from mohawk.identity import changes
 from mohawk.identity.changes import Change, ChangeKind
 from mohawk.identity.names import NodeName
 
+ACTS_EVERY = timedelta(hours=1)
+MOST_ACTS = 100
+"""Proposals and withdrawals of one operator in that time."""
 RESERVED = 8 * 1024
 """Bytes of the deny-list that only `mohawk pki revoke`, and the controller itself, may use: some fifty entries."""
 
@@ -46,11 +51,15 @@ class ChangeDesk:
         revocations: Revocations,
         carriers: Mapping[ChangeKind, Carrier],
         record: RecordEvent,
+        note: NoteEvent,
     ) -> None:
         self._file = file
         self._revocations = revocations
         self._carriers = {ChangeKind.LIFT_REVOCATION: self._lifting(), **carriers}
         self._record = record
+        self._note = note
+        self._acts: Counter[str] = Counter()
+        self._counting_since = datetime.min.replace(tzinfo=UTC)
 
     def open_changes(self, now: datetime) -> tuple[Change, ...]:
         return changes.open_changes(self._trusted(self._file.read()), now)
@@ -70,7 +79,8 @@ class ChangeDesk:
             raise UsageError("not a change that this controller can carry out", field="kind")
         change = Change(ChangeKind(order.kind), order.subject, order.content, str(operator), now.replace(microsecond=0))
         self._carriers[change.kind].check(change)
-        self._note(EventKind.CHANGE_PROPOSED, operator, change)
+        self._count_act(operator, now)
+        self._write(EventKind.CHANGE_PROPOSED, operator, change)
         self._file.update(lambda known: (None, changes.propose(known, change, now)))
         return f"proposed as {change.id}; another operator approves it within 24 h"
 
@@ -79,29 +89,38 @@ class ChangeDesk:
         try:
             changes.approve(self._trusted(self._file.read()), order.change, str(operator), now)
         except MohawkError as error:
-            self._record(
-                AuditEvent(EventKind.CHANGE_REFUSED, str(operator), {"change": order.change, "why": error.code})
-            )
+            named = {"change": order.change} if isinstance(error, PolicyError) else {}  # what nobody proposed is noise
+            self._note(AuditEvent(EventKind.CHANGE_REFUSED, str(operator), named | {"why": error.code}))
             raise
         change = self._file.update(
             lambda known: changes.approve(self._trusted(known), order.change, str(operator), now)
         )
-        self._note(EventKind.CHANGE_APPROVED, operator, change)
+        self._write(EventKind.CHANGE_APPROVED, operator, change)
         self._carriers[change.kind].carry_out(change)
         return f"{change.kind} of {change.subject} is carried out"
 
     def withdraw(self, operator: NodeName, order: WithdrawChange, now: datetime) -> str:
-        """Raises NotFoundError."""
+        """Raises NotFoundError, PolicyError (too many)."""
+        self._count_act(operator, now)
         change = self._file.update(lambda known: changes.withdraw(known, order.change, now))
-        self._note(EventKind.CHANGE_REFUSED, operator, change)
+        self._write(EventKind.CHANGE_REFUSED, operator, change)
         return f"{change.kind} of {change.subject} is withdrawn"
+
+    def _count_act(self, operator: NodeName, now: datetime) -> None:
+        """Raises PolicyError beyond the bound."""
+        if now - self._counting_since > ACTS_EVERY:
+            self._acts.clear()
+            self._counting_since = now
+        self._acts[str(operator)] += 1
+        if self._acts[str(operator)] > MOST_ACTS:
+            raise PolicyError("too many changes by one operator in an hour", hint="wait, or have another one do it")
 
     def _trusted(self, known: Sequence[Change]) -> tuple[Change, ...]:
         """Without what operators proposed who are revoked by now."""
         denied = {denial.subject for denial in self._revocations.denials()}
         return tuple(change for change in known if change.proposer not in denied)
 
-    def _note(self, kind: EventKind, operator: NodeName, change: Change) -> None:
+    def _write(self, kind: EventKind, operator: NodeName, change: Change) -> None:
         details = {"change": change.id, "kind": change.kind.value, "subject": change.subject[:128]}
         self._record(AuditEvent(kind, str(operator), details | {"proposer": change.proposer}))
 

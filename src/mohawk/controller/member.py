@@ -129,11 +129,12 @@ class Member:
         """A new control connection in place of the old one, which is closed: certificates and keys are fresh, the stage
         stays. Raises like `connect`; then the old connection goes on.
         """
-        link = await dial(context, self.target, Purpose.CONTROL, takes_over=True, on_message=self._on_message)
-        old, self._link = self._link, link
-        self._listen_to(link)
-        old.on_closed = ignore
-        old.close()
+        async with self._turn:  # a worker that still answers a question would be too busy for its next route
+            link = await dial(context, self.target, Purpose.CONTROL, takes_over=True, on_message=self._on_message)
+            old, self._link = self._link, link
+            self._listen_to(link)
+            old.on_closed = ignore
+            old.close()
 
     def tell(self, update: TrustUpdate) -> None:
         """What changed in who is trusted. A link that is closing hears it when it is replaced."""

@@ -163,7 +163,9 @@ class Controller:
 
     def _change_desk(self, options: ControllerOptions) -> ChangeDesk:
         carriers = {ChangeKind.KEY_RELEASE_POLICY: self.gate.changing_policy()}
-        return ChangeDesk(ChangeFile(options.authority), Revocations(options.authority), carriers, options.record)
+        return ChangeDesk(
+            ChangeFile(options.authority), Revocations(options.authority), carriers, options.record, options.note
+        )
 
     def _deny(self, node: NodeName, reason: str) -> None:
         """Revoke a node on our own account, and tell everybody now."""
