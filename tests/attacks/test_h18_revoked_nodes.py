@@ -9,17 +9,19 @@ identity/standing.py:Standing._tell (everybody is told); removed, a stolen key w
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mohawk.audit.events import EventKind
+from mohawk.channel.profile import NodeContext
 from mohawk.contract.trust import RenewalRequest
 from mohawk.controller.trust import TrustKeeper
 from mohawk.crypto.certificate_request import make_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import HostError, IdentityError, MohawkError
+from mohawk.errors import HostError, IdentityError, MohawkError, UsageError
 from mohawk.host.revocations import Revocations
 from mohawk.host.standing_file import keep_standing
 from mohawk.identity.names import IdentityRefusedError, Reason, Role
@@ -142,6 +144,24 @@ def test_a_denied_certificate_does_not_come_back_under_another_serial(tmp_path: 
     Revocations(site.authority).deny(f"serial:{peer.serial:x}", "its key was copied", utc_now())
     assert keeper.renew(peer, RenewalRequest(make_request(SigningKey.generate()))) is None
     assert heard.of(EventKind.LEAF_RENEWED) == []
+
+
+def test_an_authority_that_signs_no_more_certificates_still_takes_trust_back(tmp_path: Path) -> None:
+    """An hour before the issuing authority ends it can make no leaf of a day, and the controller's own is due."""
+    site, heard, told = Site(tmp_path / "home"), Heard(), []
+    late = site.authority.issuing_certificate().not_after - timedelta(hours=1)
+    context = NodeContext(site.authority.issue_node(Role.CONTROLLER, "c1", late - timedelta(hours=23)))
+
+    async def nothing() -> None:
+        """No chain to put together again."""
+
+    keeper = TrustKeeper(site.authority, context, heard.record, heard.note, told.append, nothing)
+    Revocations(site.authority).deny(THIEF, "stolen", late)
+    with pytest.raises(UsageError, match="outlive"):
+        keeper.refresh(late)
+    assert context.standing.deny_list is not None
+    assert [denial.subject for denial in context.standing.deny_list.denials] == [THIEF]
+    assert told[0].deny_list == context.standing.deny_envelope
 
 
 def test_a_full_disk_keeps_nobody_from_being_cut(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ class AttestationWatch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # the outermost edge: a fault of ours must not be the end of the watch
+                log.exception("looking at the workers failed")
 
     async def _look_at(self, member: Member) -> None:
         error = await self._ask(member)

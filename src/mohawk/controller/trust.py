@@ -27,7 +27,7 @@ from mohawk.channel.profile import NodeContext
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustUpdate
 from mohawk.crypto.certificate_request import parse_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.errors import HostError, IdentityError, MohawkError, PolicyError
+from mohawk.errors import HostError, MohawkError, PolicyError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.revocations import Revocations
 from mohawk.identity.certificates import PeerIdentity, is_renewal_due
@@ -88,16 +88,16 @@ class TrustKeeper:
         """Issue, learn and pass on what is due at `now`. Raises MohawkError."""
         roots = self._next_roots(now)
         deny_list = self._next_list(now)  # may be signed under a new root
-        is_rotated = self._renew_ourselves(now)
-        changed = TrustUpdate(deny_list, roots, is_rotated)
-        if changed != TrustUpdate():
-            self._tell(changed)  # first: whom the list names hears why it is cut, and ends itself
+        if deny_list or roots:
+            self._tell(TrustUpdate(deny_list, roots))  # first: whom the list names hears why it is cut, and ends itself
         if deny_list:
             self._context.standing.learn_deny_list(deny_list, now)
+        if self._renew_ourselves(now):  # last: an authority that signs no more certificates still takes trust back
+            self._tell(TrustUpdate(renew=True))
 
     def renew(self, peer: PeerIdentity, request: RenewalRequest) -> RenewalGrant | None:
-        """A fresh leaf for `peer`'s new key. None when it is refused: revoked, no request of ours, too many, or
-        not on record.
+        """A fresh leaf for `peer`'s new key. None when it is refused: revoked, no request of ours, too many, no
+        authority that may sign it, or not on record.
         """
         now = datetime.now(UTC)
         try:
@@ -105,11 +105,11 @@ class TrustKeeper:
             self._count_renewal(peer.name, now)
             chain = self._authority.issue_for(peer.name, parse_request(request.request).spki, now)
             self._record(AuditEvent(EventKind.LEAF_RENEWED, str(peer.name), {"serial": f"{chain[0].serial:x}"}))
-        except (IdentityError, PolicyError) as error:
-            self._note(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
-            return None
         except HostError as error:  # its connection goes on, and it asks again
             log.error("%s gets no fresh certificate: %s", peer.name, error.message)
+            return None
+        except MohawkError as error:
+            self._note(AuditEvent(EventKind.RENEWAL_REFUSED, str(peer.name), {"reason": error.code}))
             return None
         self._wants_reconnection = True
         return RenewalGrant(tuple(one.der for one in chain))
@@ -173,6 +173,8 @@ class TrustKeeper:
                 await self._reconnect_if_due()
             except MohawkError as error:  # the authority's folder may be unreachable for a while: lists then run out
                 log.error("keeping trust fresh failed: %s (%s)", error.message, error.hint)
+            except Exception:  # the outermost edge: a fault of ours must not be the end of all revocations
+                log.exception("keeping trust fresh failed")
 
     async def _reconnect_if_due(self) -> None:
         now = datetime.now(UTC)
