@@ -35,6 +35,7 @@ from mohawk.identity.names import Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.listen import listen
 from tests.e2e.inside import Site
+from tests.support.audit import Heard
 from tests.support.messages import EXAMPLES
 from tests.support.nodes import run
 
@@ -58,7 +59,7 @@ class Port(OperatorService):
         self.events: list[AuditEvent] = []
         self.refusals: list[MohawkError] = []
         self.revocations = Revocations(site.authority)
-        desk = ChangeDesk(ChangeFile(site.authority), self.revocations, {}, self.events.append)
+        desk = ChangeDesk(ChangeFile(site.authority), self.revocations, {}, self.events.append, Heard(self.events).note)
         (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
         super().__init__(lambda: status, desk, nobody)
 
