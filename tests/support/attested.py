@@ -17,6 +17,7 @@ from mohawk.identity.names import NodeName, Role
 from mohawk.transport.dial import Target
 from mohawk.worker.service import Worker, WorkerSettings
 from tests.e2e.inside import QUOTA, Site
+from tests.support.audit import Heard
 from tests.support.boot_log import Recorded, boot, encode
 from tests.support.machines import policy_document
 from tests.support.swtpm import Swtpm
@@ -29,7 +30,7 @@ def policy_text(tpm: Swtpm, **changed: Any) -> bytes:
 
 
 def require_tpm(site: Site, tpm: Swtpm, **changed: Any) -> None:
-    ReleasePolicy(site.authority).initialise(policy_text(tpm, **changed))
+    ReleasePolicy(site.authority).initialise(policy_text(tpm, **changed), Heard().record)
 
 
 def boot_machine(site: Site, name: str, tpm: Swtpm, events: Sequence[Recorded] = boot()) -> Attester:
@@ -44,7 +45,7 @@ def boot_machine(site: Site, name: str, tpm: Swtpm, events: Sequence[Recorded] =
 
 def name_tpm(site: Site, name: str, attester: Attester) -> None:
     """An operator says which TPM is this worker's, having read it on that machine."""
-    open_enrolments(site.authority).expect(node(name), attester.identity().ek_hash)
+    open_enrolments(site.authority).expect(node(name), attester.identity().ek_hash, Heard().record)
 
 
 def node(name: str) -> NodeName:
