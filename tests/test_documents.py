@@ -1,4 +1,4 @@
-"""The threat model does not rot: what it names is there, and every attack is told in it."""
+"""The documents do not rot: what the threat model and the map of the house name is there, and every attack is told."""
 
 from __future__ import annotations
 
@@ -49,3 +49,16 @@ def test_a_claim_has_a_mechanism_and_a_test_or_says_that_it_has_none() -> None:
         claim, mechanism, tests, limit = cells
         assert claim
         assert (CODE.search(mechanism) and LINKED.search(tests)) or (mechanism == "nothing" and limit), claim
+
+
+def test_every_file_on_the_map_of_the_house_is_there() -> None:
+    """A line that begins with a room names its files; lines below it go on in that room."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    room, missing = "", []
+    for line in text.partition("## Rooms")[2].partition("```\n")[2].partition("```")[0].splitlines():
+        if opened := re.match(r"([a-z]+/) ", line):
+            room = opened[1]
+        found = re.findall(r"(?<![\w*./])[a-z_0-9]+\.(?:py|proto)", line)
+        missing += [room + file for file in found if not (ROOT / "src" / "mohawk" / room / file).is_file()]
+    assert room == "cli/"
+    assert missing == []
