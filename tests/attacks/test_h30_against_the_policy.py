@@ -20,6 +20,7 @@ from mohawk.host.authority import POLICY, AuthorityFolder
 from mohawk.host.rotation import rotate_issuing
 from mohawk.identity.names import IdentityRefusedError, Reason, Role
 from mohawk.identity.policy import BUILT_IN, CertificatePolicy, encode_policy
+from tests.support.audit import Heard
 from tests.support.tls import Mesh, accept_all, utc_now
 
 STRICT = CertificatePolicy(minimum_validity_days=730)
@@ -95,7 +96,7 @@ def test_nothing_is_issued_under_an_authority_that_does_not(tmp_path: Path) -> N
     assert "mohawk pki rotate issuing" in refusal.value.hint
     with pytest.raises(PolicyError):
         authority.issue_api(("localhost",), utc_now())
-    rotate_issuing(authority, utc_now())
+    rotate_issuing(authority, utc_now(), Heard().record)
     STRICT.check_authority(authority.issuing().certificate)
     authority.issue_node(Role.WORKER, "w1", utc_now())
 

@@ -27,6 +27,7 @@ from mohawk.identity.names import NodeName
 from mohawk.identity.policy import CertificatePolicy, encode_policy
 from mohawk.identity.root_set import sign_roots
 from mohawk.worker.joining import Joined, accept_grant
+from tests.support.audit import Heard
 from tests.support.joining import JoinSite
 from tests.support.tls import utc_now
 
@@ -93,10 +94,10 @@ def test_a_root_of_its_own(desk: Desk) -> None:
 
 def test_an_older_root_set_that_lacks_the_pinned_root(desk: Desk) -> None:
     """After a rotation: the token pins the new root, the envelope is of before."""
-    introduce_root(desk.authority, utc_now())
+    introduce_root(desk.authority, utc_now(), Heard().record)
     both = desk.authority.roots_envelope()
-    activate_root(desk.authority)
-    retire_root(desk.authority)
+    activate_root(desk.authority, Heard().record)
+    retire_root(desk.authority, Heard().record)
     assert desk.accept(roots=both).standing.roots.number == 1
     with pytest.raises(IdentityError):
         desk.accept(roots=desk.authority.roots_envelope())  # our pin is the old root's, which is not in it

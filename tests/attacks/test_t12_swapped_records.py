@@ -18,6 +18,7 @@ from mohawk.attestation.policy import Policy
 from mohawk.attestation.reasons import AttestationRefusedError, Reason
 from mohawk.errors import PolicyError
 from mohawk.host.enrolments import Enrolments
+from tests.support.audit import Heard
 from tests.support.machines import HPKE_KEY, Machine
 from tests.support.tls import utc_now
 
@@ -31,7 +32,7 @@ def test_swapped_between_check_and_release(
     approval = verdict.require()
     approval.check(machine.name, HPKE_KEY, enrolments.find(machine.name), utc_now())
 
-    enrolments.remove(machine.name)
+    enrolments.remove(machine.name, Heard().record)
     enrolments.add(replace(other_machine.record, name=machine.name))
     with pytest.raises(AttestationRefusedError) as refusal:
         approval.check(machine.name, HPKE_KEY, enrolments.find(machine.name), utc_now())
@@ -45,7 +46,7 @@ def test_removed_between_check_and_release(machine: Machine, policy: Policy, tmp
     enrolments = Enrolments(tmp_path / "enrolments")
     enrolments.add(machine.record)
     approval = machine.attest(policy).require()
-    enrolments.remove(machine.name)
+    enrolments.remove(machine.name, Heard().record)
     with pytest.raises(AttestationRefusedError):
         approval.check(machine.name, HPKE_KEY, enrolments.find(machine.name), utc_now())
 

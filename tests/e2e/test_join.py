@@ -28,6 +28,7 @@ from mohawk.identity.names import Role
 from mohawk.transport.dial import Target
 from tests.e2e.inside import Site, generate, now
 from tests.e2e.processes import Mohawk, command
+from tests.support.audit import Heard
 from tests.support.joining import until
 from tests.support.models import build_model
 from tests.support.nodes import run
@@ -145,7 +146,7 @@ def test_two_files_under_a_password_are_renewed_and_used_again(
             try:
                 await starting
                 answer = await generate(cluster.controller, PROMPT, 16)
-                rotate_issuing(site.authority, now())
+                rotate_issuing(site.authority, now(), Heard().record)
                 await until(lambda: cluster.kinds(EventKind.LEAF_RENEWED) == ["w1"], 30)
                 await until(lambda: certificate.read_bytes() != first, 30)
                 assert await generate(cluster.controller, PROMPT, 16) == answer

@@ -81,12 +81,12 @@ def test_a_root_and_every_leaf_are_replaced_under_running_requests(
             streams = asyncio.create_task(traffic.run())
             await until(lambda: traffic.answers)
             old = site.authority.issuing().certificate
-            introduce_root(site.authority, now())
+            introduce_root(site.authority, now(), Heard().record)
             await until(lambda: all(m.trust and m.trust.roots_number == 1 for m in controller.cluster.members))
-            activate_root(site.authority)
+            activate_root(site.authority, Heard().record)
             await until(lambda: renewed(events) == {"w1", "w2"})
             epoch = controller.cluster.epoch
-            retire_root(site.authority)
+            retire_root(site.authority, Heard().record)
             await until(lambda: all(m.trust and m.trust.roots_number == 2 for m in controller.cluster.members))
             await controller.reconnect()  # every connection is now made under the new root alone
             assert controller.cluster.epoch > epoch
@@ -113,7 +113,7 @@ def test_an_issuing_authority_is_replaced_under_running_requests(
     async def main() -> None:
         async with serving(site, source, monkeypatch) as (controller, events):
             before = await generate(controller, [1, 2, 3], 16)
-            rotate_issuing(site.authority, now())
+            rotate_issuing(site.authority, now(), Heard().record)
             await until(lambda: renewed(events) == {"w1", "w2"})
             epoch = controller.cluster.epoch
             await until(lambda: controller.cluster.epoch > epoch or controller.cluster.epoch > 1)

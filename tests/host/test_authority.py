@@ -15,6 +15,7 @@ from mohawk.host.publisher_file import encode_pins, parse_pins
 from mohawk.host.rotation import activate_root, introduce_root, rotate_issuing
 from mohawk.identity.names import Role
 from mohawk.identity.policy import BUILT_IN
+from tests.support.audit import Heard
 
 NOW = datetime.now(UTC)
 PASSWORD = b"correct horse battery staple"
@@ -101,7 +102,7 @@ def test_a_key_under_a_password_is_opened_once(tmp_path: Path, monkeypatch: pyte
         again.issue_node(Role.WORKER, "w1", NOW)
         again.deny_list_signer(NOW)
     assert len(opened) == 2
-    rotate_issuing(AuthorityFolder(tmp_path / "pki", PASSWORD), NOW)  # by another process
+    rotate_issuing(AuthorityFolder(tmp_path / "pki", PASSWORD), NOW, Heard().record)  # by another process
     again.issue_node(Role.WORKER, "w1", NOW)
     assert len(opened) > 2
 
@@ -109,8 +110,8 @@ def test_a_key_under_a_password_is_opened_once(tmp_path: Path, monkeypatch: pyte
 def test_no_private_key_lies_in_clear_under_a_password(tmp_path: Path) -> None:
     folder = AuthorityFolder(tmp_path / "pki", PASSWORD)
     folder.initialise("mesh.example", NOW)
-    introduce_root(folder, NOW)
-    activate_root(folder)
+    introduce_root(folder, NOW, Heard().record)
+    activate_root(folder, Heard().record)
     folder.deny_list_signer(NOW)
     for path in folder.folder.iterdir():
         assert b"BEGIN PRIVATE KEY" not in path.read_bytes(), path.name

@@ -12,6 +12,7 @@ from mohawk.attestation.structures import Counters
 from mohawk.errors import HostError, NotFoundError, PolicyError
 from mohawk.host.enrolments import Enrolments
 from mohawk.identity.names import NodeName, Role
+from tests.support.audit import Heard
 from tests.support.machines import Machine
 
 
@@ -29,10 +30,10 @@ def test_round_trip(enrolments: Enrolments, machine: Machine, other_machine: Mac
     )
     assert [record.name for record in Enrolments(tmp_path / "enrolments").all()] == [machine.name, other_machine.name]
     assert (tmp_path / "enrolments").stat().st_mode & 0o777 == 0o700
-    enrolments.remove(machine.name)
+    enrolments.remove(machine.name, Heard().record)
     assert enrolments.find(machine.name) is None
     with pytest.raises(NotFoundError):
-        enrolments.remove(machine.name)
+        enrolments.remove(machine.name, Heard().record)
 
 
 def test_one_tpm_one_name(enrolments: Enrolments, machine: Machine, other_machine: Machine) -> None:

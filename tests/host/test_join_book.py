@@ -17,6 +17,7 @@ from mohawk.host.join_book import JoinBook, JoinedNode
 from mohawk.host.rotation import activate_root, introduce_root
 from mohawk.identity.join_token import LIFETIME, JoinToken
 from mohawk.identity.names import NodeName, Role
+from tests.support.audit import Heard
 
 NOW = datetime.now(UTC)
 ADDRESS = "10.0.0.10:8002"
@@ -127,7 +128,7 @@ def test_a_damaged_book_is_an_error_and_never_an_empty_one(
 
 def test_a_token_pins_the_root_that_signs_now(book: JoinBook, authority: AuthorityFolder) -> None:
     before = issue(book, "w1").root
-    introduce_root(authority, NOW)
+    introduce_root(authority, NOW, Heard().record)
     assert issue(book, "w2").root == before
-    activate_root(authority)
+    activate_root(authority, Heard().record)
     assert issue(book, "w3").root == authority.roots()[1].pin

@@ -16,6 +16,7 @@ from mohawk.identity.certificates import issue_issuing, issue_root
 from mohawk.identity.denylist import issue_deny_list, issue_deny_list_signer
 from mohawk.identity.root_set import RootSet, sign_roots
 from mohawk.identity.standing import Standing
+from tests.support.audit import Heard
 from tests.support.tls import DOMAIN, Mesh, utc_now
 
 THIEF = "spiffe://mesh.example/worker/w9"
@@ -78,15 +79,15 @@ def test_roots_come_back_to_an_identity_that_does_not_know_its_set(tmp_path: Pat
     authority.initialise(DOMAIN, utc_now())
     first = Standing(authority.root_set(), DOMAIN)
     keep_standing(first, path, utc_now())
-    introduce_root(authority, utc_now())
+    introduce_root(authority, utc_now(), Heard().record)
     both = authority.roots_envelope()
     first.learn_roots(both, utc_now())
     for roots in (first.roots.roots, first.roots.roots[:1]):
         second = Standing(RootSet(0, roots), DOMAIN)
         keep_standing(second, path, utc_now())
         assert second.roots == first.roots
-    activate_root(authority)
-    retire_root(authority)
+    activate_root(authority, Heard().record)
+    retire_root(authority, Heard().record)
     first.learn_roots(authority.roots_envelope(), utc_now())
     third = Standing(RootSet(0, authority.roots()), DOMAIN)
     keep_standing(third, path, utc_now())

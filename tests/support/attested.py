@@ -34,7 +34,7 @@ def policy_text(tpm: Swtpm, **changed: Any) -> bytes:
 
 
 def require_tpm(site: Site, tpm: Swtpm, **changed: Any) -> None:
-    ReleasePolicy(site.authority).initialise(policy_text(tpm, **changed))
+    ReleasePolicy(site.authority).initialise(policy_text(tpm, **changed), Heard().record)
 
 
 def boot_machine(site: Site, name: str, tpm: Swtpm, events: Sequence[Recorded] = boot()) -> Attester:
@@ -49,7 +49,7 @@ def boot_machine(site: Site, name: str, tpm: Swtpm, events: Sequence[Recorded] =
 
 def name_tpm(site: Site, name: str, attester: Attester) -> None:
     """An operator says which TPM is this worker's, having read it on that machine."""
-    open_enrolments(site.authority).expect(node(name), attester.identity().ek_hash)
+    open_enrolments(site.authority).expect(node(name), attester.identity().ek_hash, Heard().record)
 
 
 def node(name: str) -> NodeName:

@@ -33,6 +33,7 @@ class EventKind(Enum):
     TOKEN_ISSUED = "token-issued"  # noqa: S105 - the kind of an event, not a secret
     JOIN_ACCEPTED = "join-accepted"
     JOIN_REFUSED = "join-refused"
+    IDENTITY_ISSUED = "identity-issued"
     LEAF_RENEWED = "leaf-renewed"
     RENEWAL_REFUSED = "renewal-refused"
     NODE_REVOKED = "node-revoked"
@@ -46,7 +47,9 @@ class EventKind(Enum):
     KEY_DESTROYED = "key-destroyed"
     ATTESTED = "attested"
     ATTESTATION_FAILED = "attestation-failed"
+    TPM_NAMED = "tpm-named"
     NODE_ENROLLED = "node-enrolled"
+    ENROLMENT_REMOVED = "enrolment-removed"
     POLICY_CHANGED = "policy-changed"
     CHANGE_PROPOSED = "change-proposed"
     CHANGE_APPROVED = "change-approved"

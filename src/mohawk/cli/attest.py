@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mohawk.cli.authority import FolderOption, closed_authority
+from mohawk.cli.command_log import command_log
 from mohawk.cli.operator import DEFAULT_CONTROLLER, ControllerOption, IdentityOption, JsonOption, open_client
 from mohawk.cli.output import print_json, print_table, write_text
 from mohawk.errors import PolicyError
@@ -67,7 +68,8 @@ def enroll(
 ) -> None:
     """Name the one TPM that this worker may enrol with. The TPM proves itself when the controller next connects."""
     enrolments, node = _open(pki, name)
-    enrolments.expect(node, ek_hash)
+    with command_log() as record:
+        enrolments.expect(node, ek_hash, record)
     if json:
         print_json({"name": str(node), "ek_hash": ek_hash})
     else:
@@ -76,9 +78,12 @@ def enroll(
 
 @app.command()
 def remove(name: NameArgument, pki: FolderOption = None, json: JsonOption = False) -> None:
-    """Forget which TPM is this worker's, after its machine was replaced. It gets no key until it is enrolled again."""
+    """Forget which TPM is this worker's, after its machine was replaced. It gets no key until it enrols again, with the
+    TPM that `mohawk attest enroll`, or its join token, names.
+    """
     enrolments, node = _open(pki, name)
-    enrolments.remove(node)
+    with command_log() as record:
+        enrolments.remove(node, record)
     if json:
         print_json({"removed": str(node)})
     else:
@@ -147,7 +152,8 @@ def init(
     from mohawk.host.release_policy import MAXIMUM_POLICY, ReleasePolicy
 
     authority = closed_authority(pki)
-    policy = ReleasePolicy(authority).initialise(read_file(file, MAXIMUM_POLICY))
+    with command_log() as record:
+        policy = ReleasePolicy(authority).initialise(read_file(file, MAXIMUM_POLICY), record)
     if json:
         print_json({"class": policy.required.word, "policy": policy.digest().hex()})
     else:

@@ -18,6 +18,7 @@ from mohawk.cli.places import Places
 from mohawk.errors import UsageError
 
 if TYPE_CHECKING:
+    from mohawk.crypto.x509 import Certificate
     from mohawk.host.authority import AuthorityFolder
 
 app = typer.Typer(help="Create the certificate authority, let nodes in, and take trust back.", no_args_is_help=True)
@@ -79,9 +80,12 @@ def issue(
     authority = open_authority(folder, PasswordSource(password_file))
     password = PasswordSource(key_password_file).to_make("the key") if key_password_file else None
     if role == "api":
-        write_api_identity(out, authority.issue_api(_parse_hosts(name), _now()), authority.roots(), password)
+        leaf = authority.issue_api(_parse_hosts(name), _now())
+        _record_issue(f"api {name}", leaf.chain[0])
+        write_api_identity(out, leaf, authority.roots(), password)
     else:
         credentials = authority.issue_node(parse_role(role), name, _now())
+        _record_issue(str(credentials.name), credentials.chain[0])
         write_node_identity(out, credentials, authority.pins(), authority.policy(), password)
     if json:
         print_json({"folder": str(out), "role": role, "name": name})
@@ -129,6 +133,7 @@ def revoke(
     """Deny a node from now on: a running controller cuts its connections within 5 s, and it gets no certificate. One
     operator is enough; lifting a revocation takes two (`mohawk operator lift`).
     """
+    from mohawk.audit.events import AuditEvent, EventKind
     from mohawk.host.revocations import Revocations
     from mohawk.identity.names import NodeName, parse_role
 
@@ -139,6 +144,8 @@ def revoke(
         print_json({"revoked": subject, "reason": reason})
     else:
         typer.echo(f"{subject} is revoked; a controller that runs on this authority tells every node now")
+    with command_log() as record:  # last: taking trust back waits for no log
+        record(AuditEvent(EventKind.NODE_REVOKED, subject, {"reason": reason}))
 
 
 @app.command("list")
@@ -186,6 +193,14 @@ def show(
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table("", columns, rows)
+
+
+def _record_issue(subject: str, leaf: Certificate) -> None:
+    """Before it is written: who has an identity is on record (N04)."""
+    from mohawk.audit.events import AuditEvent, EventKind
+
+    with command_log() as record:
+        record(AuditEvent(EventKind.IDENTITY_ISSUED, subject, {"serial": f"{leaf.serial:x}"}))
 
 
 Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from mohawk.cli.authority import FolderOption, JsonOption, open_authority
+from mohawk.cli.command_log import command_log
 from mohawk.cli.output import print_json
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 
 if TYPE_CHECKING:
+    from mohawk.audit.events import RecordEvent
     from mohawk.host.authority import AuthorityFolder
 
 app = typer.Typer(
@@ -28,8 +30,8 @@ def rotate_issuing(
     """A new issuing authority under the same root. A running controller renews every node's certificate at once."""
     from mohawk.host import rotation
 
-    def step(authority: AuthorityFolder) -> None:
-        rotation.rotate_issuing(authority, datetime.now(UTC))
+    def step(authority: AuthorityFolder, record: RecordEvent) -> None:
+        rotation.rotate_issuing(authority, datetime.now(UTC), record)
 
     _do(step, folder, password_file, "the issuing authority was replaced", as_json=json)
 
@@ -39,8 +41,8 @@ def introduce(folder: FolderOption = None, password_file: PasswordFileOption = N
     """Step 1: a new root, which nodes pin beside the old one. Needs root.key in the folder."""
     from mohawk.host import rotation
 
-    def step(authority: AuthorityFolder) -> None:
-        rotation.introduce_root(authority, datetime.now(UTC))
+    def step(authority: AuthorityFolder, record: RecordEvent) -> None:
+        rotation.introduce_root(authority, datetime.now(UTC), record)
 
     done = "a new root was introduced; when every node runs or has run since, `mohawk pki rotate activate`"
     _do(step, folder, password_file, done, as_json=json)
@@ -60,15 +62,15 @@ def retire(folder: FolderOption = None, password_file: PasswordFileOption = None
     """Step 3: nodes pin the new root only."""
     from mohawk.host import rotation
 
-    def step(authority: AuthorityFolder) -> None:
-        rotation.retire_root(authority)
+    def step(authority: AuthorityFolder, record: RecordEvent) -> None:
+        rotation.retire_root(authority, record)
 
     done = "the old root is retired; copy the new root.key to a safe place offline and delete it here"
     _do(step, folder, password_file, done, as_json=json)
 
 
 def _do(
-    step: Callable[[AuthorityFolder], None],
+    step: Callable[[AuthorityFolder, RecordEvent], None],
     folder: Path | None,
     password_file: Path | None,
     done: str,
@@ -79,7 +81,8 @@ def _do(
 
     harden_process()
     authority = open_authority(folder, PasswordSource(password_file))
-    step(authority)
+    with command_log() as record:
+        step(authority, record)
     if as_json:
         roots = authority.root_set()
         print_json({"issuing": authority.issuing_certificate().pin, "roots": sorted(roots.pins), "set": roots.number})

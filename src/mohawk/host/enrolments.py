@@ -8,6 +8,7 @@ Rules, and the attack or accident each stops:
 2. A TPM stands in one record, and a node in one: a second TPM for a name, or a second name for a TPM, asks for
    removing the first, which is an act of its own.
 3. Counters only rise on disk as well (T13).
+4. Whose TPM an operator named, and whose record was removed, is on record before it counts (N04).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mohawk.attestation.enrolment import MAXIMUM_RECORD, Enrolment, parse_enrolment
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.errors import HostError, NotFoundError, PolicyError, RemoteError, UsageError
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
@@ -50,7 +52,7 @@ class Enrolments:
         with translate_errors("listing enrolments"):
             return tuple(map(_read, sorted(self._folder.glob(f"*{_SUFFIX}"))))
 
-    def expect(self, name: NodeName, ek_hash: str) -> None:
+    def expect(self, name: NodeName, ek_hash: str, record: RecordEvent) -> None:
         """An operator says that this node's TPM is the one of this endorsement key (SHA-256, hexadecimal): it may enrol
         when it connects. Raises UsageError, PolicyError (it is enrolled already), HostError.
         """
@@ -61,6 +63,7 @@ class Enrolments:
         with self._locked():
             if self._path(name).exists():
                 raise PolicyError(f"{name} is enrolled already", hint="remove that first: mohawk attest remove")
+            record(AuditEvent(EventKind.TPM_NAMED, str(name), {"tpm": ek_hash}))
             write_file(self._expected_path(name), ek_hash.encode("ascii"))
 
     def expected(self, name: NodeName) -> str | None:
@@ -90,13 +93,14 @@ class Enrolments:
                 raise PolicyError("this node's enrolment changed while it was judged", hint="ask again")
             write_file(self._path(record.name), known.advanced(record.counters).encode())
 
-    def remove(self, name: NodeName) -> None:
-        """Raises NotFoundError: there is none."""
-        with self._locked(), translate_errors("removing an enrolment"):
-            try:
+    def remove(self, name: NodeName, record: RecordEvent) -> None:
+        """Also one that is damaged. Raises NotFoundError: there is none; HostError."""
+        with self._locked():
+            if not self._path(name).exists():
+                raise NotFoundError(f"{name} is not enrolled")
+            record(AuditEvent(EventKind.ENROLMENT_REMOVED, str(name)))
+            with translate_errors("removing an enrolment"):
                 self._path(name).unlink()
-            except FileNotFoundError:
-                raise NotFoundError(f"{name} is not enrolled") from None
 
     def _path(self, name: NodeName) -> Path:
         return self._folder / f"{name.role}.{name.name}{_SUFFIX}"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mohawk.attestation.evidence import EvidenceClass
 from mohawk.attestation.policy import Policy, parse_policy
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.crypto.primitives import sha256
 from mohawk.errors import PolicyError, UsageError
 from mohawk.host.authority import AuthorityFolder
@@ -58,14 +59,17 @@ class ReleasePolicy:
             )
         return text
 
-    def initialise(self, text: bytes) -> Policy:
-        """Lay the first one down. Raises PolicyError when there is one: changing it takes two operators."""
+    def initialise(self, text: bytes, record: RecordEvent) -> Policy:
+        """Lay the first one down. Raises PolicyError when there is one: changing it takes two operators; UsageError,
+        HostError.
+        """
         policy = parse(text)
         with self._authority.locked():
             if self.exists:
                 raise PolicyError(
                     "there is a key-release policy already", hint="two operators change it: mohawk operator policy FILE"
                 )
+            record(AuditEvent(EventKind.POLICY_CHANGED, NAME, {"policy": policy.digest().hex()}))
             self._write(text)
         return policy
 

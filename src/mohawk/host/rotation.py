@@ -7,13 +7,15 @@ appears, and drops the old one only when nothing signed under it is left:
 2. activate: new certificates come from the new issuing authority; nodes renew theirs.
 3. retire: nodes pin the new root only.
 
-Each step ends with one rename; one that was interrupted is simply done again.
+Each step ends with one rename; one that was interrupted is simply done again. Each is on record, with the key that it
+brings in or leaves alone, before anything of it is written (N04).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.crypto.signing import SigningKey
 from mohawk.errors import UsageError
 from mohawk.host.authority import AuthorityFolder
@@ -24,16 +26,17 @@ _NEXT_KEY = "root-next.key"
 _NEXT_ISSUING = "issuing-next.pem"
 
 
-def rotate_issuing(authority: AuthorityFolder, now: datetime) -> None:
+def rotate_issuing(authority: AuthorityFolder, now: datetime, record: RecordEvent) -> None:
     """A new issuing authority under the same root. Raises UsageError when the root's key is not here."""
     with authority.locked():
         old = authority.issuing()
         assert old.above is not None  # an issuing authority has a root
         fresh = authority.new_issuing(Authority(old.above, _root_key(authority)), now)
+        record(AuditEvent(EventKind.ISSUING_ROTATED, authority.domain, {"issuing": fresh.certificate.pin}))
         authority.write_pair("issuing.pem", fresh.certificate, fresh.key)
 
 
-def introduce_root(authority: AuthorityFolder, now: datetime) -> RootSet:
+def introduce_root(authority: AuthorityFolder, now: datetime, record: RecordEvent) -> RootSet:
     """Step 1. Raises UsageError when a rotation is under way already, or the root's key is not here."""
     with authority.locked():
         roots = authority.root_set()
@@ -42,24 +45,27 @@ def introduce_root(authority: AuthorityFolder, now: datetime) -> RootSet:
         current = Authority(roots.roots[0], _root_key(authority))
         fresh = authority.new_root(now)
         issuing = authority.new_issuing(fresh, now)
+        both = RootSet(roots.number + 1, (current.certificate, fresh.certificate))
+        record(_change(authority, "introduced", both, fresh.certificate.pin))
         authority.write_key(_NEXT_KEY, fresh.key)
         authority.write_pair(_NEXT_ISSUING, issuing.certificate, issuing.key)
-        both = RootSet(roots.number + 1, (current.certificate, fresh.certificate))
         authority.write_roots(both, sign_roots(both.number, both.roots, (current, fresh)))
         return both
 
 
-def activate_root(authority: AuthorityFolder) -> None:
+def activate_root(authority: AuthorityFolder, record: RecordEvent) -> None:
     """Step 2. Raises UsageError before step 1."""
     with authority.locked():
         path = authority.folder / _NEXT_ISSUING
         if len(authority.root_set().roots) != 2 or not path.exists():
             raise UsageError("there is no new root to activate", hint="begin with `mohawk pki rotate introduce`")
-        authority.write_pair("issuing.pem", *authority.read_pair(_NEXT_ISSUING))
+        certificate, key = authority.read_pair(_NEXT_ISSUING)
+        record(AuditEvent(EventKind.ISSUING_ROTATED, authority.domain, {"issuing": certificate.pin}))
+        authority.write_pair("issuing.pem", certificate, key)
         path.unlink()
 
 
-def retire_root(authority: AuthorityFolder) -> RootSet:
+def retire_root(authority: AuthorityFolder, record: RecordEvent) -> RootSet:
     """Step 3. Raises UsageError while the old root's issuing authority is still in use."""
     with authority.locked():
         roots = authority.root_set()
@@ -67,9 +73,15 @@ def retire_root(authority: AuthorityFolder) -> RootSet:
             raise UsageError("the new root is not in use yet", hint="first `mohawk pki rotate activate`")
         fresh = Authority(roots.roots[1], authority.read_key(_NEXT_KEY))
         alone = RootSet(roots.number + 1, (fresh.certificate,))
+        record(_change(authority, "retired", alone, roots.roots[0].pin))
         authority.write_roots(alone, sign_roots(alone.number, alone.roots, (fresh,)))
         (authority.folder / _NEXT_KEY).replace(authority.folder / "root.key")
         return alone
+
+
+def _change(authority: AuthorityFolder, verb: str, after: RootSet, pin: str) -> AuditEvent:
+    """`introduced` or `retired`: the root of this pin."""
+    return AuditEvent(EventKind.ROOTS_CHANGED, authority.domain, {"number": str(after.number), verb: pin})
 
 
 def _root_key(authority: AuthorityFolder) -> SigningKey:
