@@ -89,7 +89,7 @@ class EverySecond:
 def alternate(controller: Controller) -> EverySecond:
     """Let the controller seal every second step from now on; one of its writers, to ask which."""
     writers = tuple(EverySecond(writer) for writer in controller.cluster.tickets)
-    controller.pipeline.rekey(controller.cluster.epoch, writers)  # type: ignore[arg-type]
+    controller.pipeline.rekey(controller.cluster.epoch, writers, controller.cluster.members[-1].name)  # type: ignore[arg-type]
     return writers[-1]
 
 

@@ -133,6 +133,12 @@ class WorkerLostError(UnavailableError):
     code = "worker_lost"
 
 
+class ChainBrokenError(UnavailableError):
+    """A worker lost its connection to the stage behind it."""
+
+    code = "chain_broken"
+
+
 class HostError(UnavailableError):
     """This machine's fault: disk full, file missing or unreadable, no permission."""
 

@@ -1,10 +1,10 @@
 """R02: a record is dropped on the way.
 
-Expected: of an ordered stream, the connection ends; of a ticket, lost together with its step, that step fails by its
-deadline and later tickets are accepted: a gap is no deadlock.
+Expected: of an ordered stream, the connection ends; of a ticket, lost together with its step, that step is missed when a
+later one comes back, or by its deadline, and later tickets are accepted: a gap is no deadlock.
 Defence: TLS 1.3's implicit numbers (channel/tls.py:TlsConnection.read_into); removed, what was between two records is
 silently missing.
-Defence: channel/replay.py:InOrder (any higher number) and controller/pipeline.py:Pipeline.run (deadline); removed, one
+Defence: channel/replay.py:InOrder (any higher number) and controller/pipeline.py:Pipeline.check_deadlines; removed, one
 lost step ends the route for good, or is waited for for ever.
 """
 
@@ -18,10 +18,9 @@ from mohawk.channel.replay import SlidingWindow
 from mohawk.contract.codec import decode_part
 from mohawk.contract.steps import Step, StepResult
 from mohawk.controller.pipeline import Pipeline
-from mohawk.errors import RemoteError, UnavailableError
-from tests.controller.test_pipeline import make_order
+from mohawk.errors import RemoteError
+from tests.controller.test_pipeline import Story, make_order
 from tests.support.audit import Heard
-from tests.support.nodes import run
 from tests.support.tickets import EXPECTATION, make_ends, make_opener, make_route, make_sealer
 from tests.support.tls import Mesh, connect_pair
 
@@ -56,20 +55,27 @@ def test_a_step_that_is_lost_with_its_ticket_fails_alone() -> None:
     route, ends = make_route(stage=0), make_ends()
     reader = ends.reader(route)
 
-    async def main() -> None:
-        numbers = iter((1, 2, 3))
+    story = Story()
 
-        def relay(step: Step) -> None:
-            if step.number != 2:
-                part = decode_part(reader.open(step.parts[0], (0, 0, 0), 0))
-                pipeline.on_result("w1", StepResult(part.number, (), 0))
+    def relay(step: Step) -> None:
+        if step.number != 2:
+            part = decode_part(reader.open(step.parts[0], (0, 0, 0), 0))
+            pipeline.on_result("w1", StepResult(part.number, (), 0))
 
-        pipeline = Pipeline(relay, workers=("w1",), note=Heard().note)
-        pipeline.rekey(1, (ends.writer(route),))
-        orders = [replace(make_order(), number=number) for number in numbers]
-        assert (await pipeline.run(orders[0], 5)).number == 1
-        with pytest.raises(UnavailableError, match="in time"):
-            await pipeline.run(orders[1], 0.01)
-        assert (await pipeline.run(orders[2], 5)).number == 3
+    pipeline = Pipeline(relay, note=Heard().note, clock=lambda: story.now)
+    pipeline.listener = story
+    pipeline.rekey(1, (ends.writer(route),), "w1")
+    for number in (1, 2, 3):
+        pipeline.send(replace(make_order(), number=number), 5.0)
+    assert story.ends() == ([1, 3], [2], 0)
 
-    run(main)
+
+def test_a_last_step_that_is_lost_is_not_waited_for_for_ever() -> None:
+    story = Story()
+    pipeline = Pipeline(lambda _step: None, note=Heard().note, clock=lambda: story.now)
+    pipeline.listener = story
+    pipeline.rekey(1, (make_ends().writer(make_route(stage=0)),), "w1")
+    pipeline.send(make_order(), 5.0)
+    story.now += 5.1
+    pipeline.check_deadlines()
+    assert story.ends() == ([], [], 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,13 @@ import pytest
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.settings import read_settings
 from mohawk.contract.codec import decode_part
-from mohawk.contract.steps import SampledToken, Step, StepFailure, StepResult
+from mohawk.contract.steps import SampledToken, StagePart, Step, StepFailure, StepResult
 from mohawk.controller.engine import Engine
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.errors import MohawkError, UnavailableError, WorkerLostError
 from mohawk.generation.batcher import Batcher
-from mohawk.generation.session import GenerationRequest
+from mohawk.generation.session import GenerationRequest, TextDelta
 from mohawk.nouns.model import SamplingParameters
 from tests.support.folders import write_folder
 from tests.support.nodes import run
@@ -37,8 +37,12 @@ def serve(folder: Path, send: Callable[[Pipeline, Step], None]) -> tuple[Engine,
 
 async def outcome(engine: Engine) -> MohawkError | int:
     """The error that an answer ends with, or how many tokens it has."""
+    return await outcome_of(engine.generate(REQUEST))
+
+
+async def outcome_of(stream: AsyncGenerator[TextDelta, None]) -> MohawkError | int:
     try:
-        return len([delta async for delta in engine.generate(REQUEST)])
+        return len([delta async for delta in stream])
     except MohawkError as error:
         return error
 
@@ -48,26 +52,40 @@ def refuse(_pipeline: Pipeline, _step: Step) -> None:
 
 
 def lose(pipeline: Pipeline, _step: Step) -> None:
-    asyncio.get_running_loop().call_soon(pipeline.on_lost, WorkerLostError("worker w1 is gone"))
+    asyncio.get_running_loop().call_soon(pipeline.on_lost, "w1", WorkerLostError("worker w1 is gone"))
 
 
 def fail(pipeline: Pipeline, step: Step) -> None:
     asyncio.get_running_loop().call_soon(pipeline.on_failure, "w1", StepFailure(step.number, "x", "x"))
 
 
-@pytest.mark.parametrize("send", [refuse, lose, fail])
+@pytest.mark.parametrize("send", [refuse, lose])
 def test_a_chain_that_is_broken_for_good_ends_every_request(tmp_path: Path, send: Callable[[Pipeline, Step], None]):
-    """Also where each step fails at once: a loop that only tried again would never let anything else run."""
+    """Nobody repairs it here."""
 
     async def main() -> None:
         engine, _ = serve(tmp_path / "tiny", send)
+        ends = await asyncio.gather(*(outcome(engine) for _ in range(3)))
+        assert all(isinstance(end, UnavailableError) for end in ends)
+        with pytest.raises(UnavailableError):
+            engine.health()
+        assert isinstance(await outcome(engine), UnavailableError)
+        await engine.stop()
+
+    run(main)
+
+
+def test_a_chain_that_fails_every_step_is_broken(tmp_path: Path):
+    """Even one that only closes: a loop that only tried again would never let anything else run."""
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", fail)
         ends = await asyncio.gather(*(outcome(engine) for _ in range(3)))
         assert all(isinstance(end, UnavailableError) for end in ends)
         for _ in range(10):
             await asyncio.sleep(0)
         with pytest.raises(UnavailableError):
             engine.health()
-        assert isinstance(await outcome(engine), UnavailableError)
         await engine.stop()
 
     run(main)
@@ -77,7 +95,7 @@ def test_a_worker_lost_while_nobody_asks_is_bad_health(tmp_path: Path):
     async def main() -> None:
         engine, pipeline = serve(tmp_path / "tiny", refuse)
         engine.health()
-        pipeline.on_lost(WorkerLostError("worker w1 is gone"))
+        pipeline.on_lost("w1", WorkerLostError("worker w1 is gone"))
         with pytest.raises(WorkerLostError):
             engine.health()
         await engine.stop()
@@ -85,26 +103,88 @@ def test_a_worker_lost_while_nobody_asks_is_bad_health(tmp_path: Path):
     run(main)
 
 
-def test_one_failed_step_ends_its_sequences_only(tmp_path: Path):
-    """The next request is served: a failure of one step is not the end of the chain."""
-    failed: list[int] = []
+class Stage:
+    """One stage that answers every step, except those that `fails` names."""
 
-    def send(pipeline: Pipeline, step: Step) -> None:
+    def __init__(self, fails: Callable[[StagePart], bool] = lambda _part: False) -> None:
+        self.fails = fails
+        self.parts: list[StagePart] = []
+
+    def __call__(self, pipeline: Pipeline, step: Step) -> None:
         part = decode_part(step.parts[0])
+        self.parts.append(part)
         loop = asyncio.get_running_loop()
-        if not failed:
-            failed.append(step.number)
+        if self.fails(part):
             loop.call_soon(pipeline.on_failure, "w1", StepFailure(step.number, "x", "x"))
             return
         tokens = tuple(SampledToken(segment.sequence, 9) for segment in part.segments if segment.sample)
         loop.call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
 
+
+def test_a_step_that_fails_once_costs_nobody_a_token(tmp_path: Path):
     async def main() -> None:
-        engine, _ = serve(tmp_path / "tiny", send)
-        assert isinstance(await outcome(engine), UnavailableError)
-        assert await outcome(engine) == REQUEST.maximum_new_tokens
+        engine, _ = serve(tmp_path / "tiny", Stage(lambda part: part.number == 3))
+        assert await asyncio.gather(outcome(engine), outcome(engine)) == [REQUEST.maximum_new_tokens] * 2
         engine.health()
         assert engine.load().kv_tokens_used == 0
+        await engine.stop()
+
+    run(main)
+
+
+def test_a_sequence_that_makes_steps_fail_fails_alone(tmp_path: Path):
+    """Its neighbours in the step are computed again, each in a step of its own."""
+
+    async def main() -> None:
+        stage = Stage(lambda part: any(segment.sequence == 2 for segment in part.segments))
+        engine, _ = serve(tmp_path / "tiny", stage)
+        ends = await asyncio.gather(*(outcome(engine) for _ in range(3)))
+        assert isinstance(ends[1], UnavailableError)
+        assert ends[::2] == [REQUEST.maximum_new_tokens] * 2
+        engine.health()
+        await engine.stop()
+
+    run(main)
+
+
+def test_streams_go_on_over_a_repaired_chain(tmp_path: Path):
+    """No token is lost, repeated or changed; what was under way when it broke is void."""
+
+    async def main() -> None:
+        engine, pipeline = serve(tmp_path / "tiny", stage := Stage())
+        broken: list[str | None] = []
+        engine.repair = lambda worker, _error: broken.append(worker)
+        streams = [engine.generate(REQUEST) for _ in range(2)]
+        taken = [[(await anext(stream)).tokens for _ in range(5)] for stream in streams]
+        pipeline.on_lost("w1", WorkerLostError("worker w1 is gone"))
+        steps = len(stage.parts)
+        engine.health()  # a repair is under way: requests wait
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (broken, len(stage.parts)) == (["w1"], steps)
+        engine.resume()
+        for tokens, stream in zip(taken, streams, strict=True):
+            tokens += [delta.tokens async for delta in stream]
+            assert tokens == list(range(1, REQUEST.maximum_new_tokens + 1))
+        again = stage.parts[steps]
+        assert [len(opening.generated) >= 5 for opening in again.openings] == [True, True]
+        assert {segment.start for segment in again.segments} == {0}
+        await engine.stop()
+
+    run(main)
+
+
+def test_no_repair_is_a_typed_error_until_there_is_one(tmp_path: Path):
+    async def main() -> None:
+        engine, pipeline = serve(tmp_path / "tiny", Stage())
+        engine.repair = lambda _worker, error: engine.give_up(error)
+        stream = engine.generate(REQUEST)
+        await anext(stream)
+        pipeline.on_lost("w1", WorkerLostError("worker w1 is gone"))
+        assert isinstance(await outcome_of(stream), WorkerLostError)
+        assert isinstance(await outcome(engine), WorkerLostError)
+        engine.resume()
+        assert await outcome(engine) == REQUEST.maximum_new_tokens
         await engine.stop()
 
     run(main)

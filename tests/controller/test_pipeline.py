@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 import pytest
 
-from mohawk.contract.steps import Step, StepFailure, StepResult
-from mohawk.controller.pipeline import split_order
-from mohawk.errors import MessageError, UnavailableError, WorkerLostError
-from mohawk.generation.batcher import Batcher, StepOrder
+from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.controller.pipeline import Pipeline, StepListener, split_order
+from mohawk.errors import ChainBrokenError, MessageError, MohawkError, WorkerLostError
+from mohawk.generation.batcher import Batcher
+from mohawk.generation.orders import StepOrder
 from mohawk.generation.session import GenerationRequest, Sequence
 from mohawk.nouns.model import SamplingParameters
-from tests.support.nodes import run
 from tests.support.tickets import plain_pipeline
 
 
@@ -37,35 +39,95 @@ def test_a_single_stage_gets_both():
     assert only.openings[0].sampling is not None
 
 
-def test_a_step_ends_once():
-    sent: list[Step] = []
+@dataclass
+class Story(StepListener):
+    """How the steps of a pipeline ended, and when it is now."""
 
-    async def main() -> None:
-        pipeline = plain_pipeline(sent.append, "w1", epoch=4)
-        order = make_order()
-        pipeline.on_result("w1", StepResult(order.number, (), 0))  # nobody waits yet: dropped
-        with pytest.raises(UnavailableError, match="in time"):
-            await pipeline.run(order, 0.01)
-        assert sent[0].epoch == 4
-        pipeline.on_result("w1", StepResult(order.number, (), 0))  # too late: dropped
-        pipeline.on_failure("w1", StepFailure(order.number, "x", "x"))
+    landed: list[tuple[int, float]] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)
+    broken: list[tuple[str | None, str]] = field(default_factory=list)
+    now: float = 100.0
 
-    run(main)
+    def on_landed(self, order: StepOrder, _result: StepResult, seconds: float) -> None:
+        self.landed.append((order.number, round(seconds, 3)))
+
+    def on_missed(self, order: StepOrder, _error: MohawkError) -> None:
+        self.missed.append(order.number)
+
+    def on_broken(self, worker: str | None, error: MohawkError) -> None:
+        self.broken.append((worker, error.code))
+
+    def ends(self) -> tuple[list[int], list[int], int]:
+        return [number for number, _ in self.landed], self.missed, len(self.broken)
 
 
-def test_a_lost_worker_is_lost_for_good():
-    async def main() -> None:
-        pipeline = plain_pipeline(lambda step: pipeline.on_lost(WorkerLostError("worker w2 is gone")), "w1")
-        for _ in range(2):
-            with pytest.raises(WorkerLostError):
-                await pipeline.run(make_order(), 5)
+def begin(*numbers: int, workers: tuple[str, ...] = ("w1",)) -> tuple[Pipeline, Story]:
+    """A pipeline with these steps under way, each 0.1 s after the one before; each has 5 s."""
+    story = Story()
+    pipeline = plain_pipeline(lambda _step: None, *workers, clock=lambda: story.now)
+    pipeline.listener = story
+    for number in numbers:
+        pipeline.send(replace(make_order(), number=number), 5.0)
+        story.now += 0.1
+    return pipeline, story
 
-    run(main)
+
+def result(number: int) -> StepResult:
+    return StepResult(number, (), 0)
+
+
+def test_a_step_ends_once() -> None:
+    pipeline, story = begin(1)
+    for _ in range(2):
+        pipeline.on_result("w1", result(1))
+        pipeline.on_failure("w1", StepFailure(1, "x", "x"))
+    pipeline.on_result("w1", result(9))  # of a step that was never sent
+    assert story.ends() == ([1], [], 0)
+
+
+def test_a_step_occupies_the_chain_from_when_the_one_before_it_landed() -> None:
+    pipeline, story = begin(1, 2)
+    story.now = 101.0
+    pipeline.on_result("w1", result(1))
+    story.now = 101.25
+    pipeline.on_result("w1", result(2))
+    assert story.landed == [(1, 1.0), (2, 0.25)]
+
+
+def test_results_come_in_order_so_an_earlier_step_is_lost() -> None:
+    pipeline, story = begin(1, 2, 3)
+    pipeline.on_result("w1", result(3))
+    assert story.ends() == ([3], [1, 2], 0)
+
+
+def test_a_step_held_back_by_workers_who_answer_heartbeats_breaks_the_chain() -> None:
+    pipeline, story = begin(1)
+    story.now = 104.9
+    pipeline.check_deadlines()
+    assert story.broken == []
+    story.now = 105.1
+    pipeline.check_deadlines()
+    assert story.broken == [(None, "unavailable")]
+
+
+def test_what_was_under_way_when_the_chain_broke_is_void() -> None:
+    pipeline, story = begin(1, 2)
+    pipeline.on_lost("w2", WorkerLostError("worker w2 is gone"))
+    pipeline.forget()
+    pipeline.on_result("w1", result(1))
+    assert (story.ends(), story.broken) == (([], [], 1), [("w2", "worker_lost")])
+
+
+def test_a_stage_that_lost_the_one_behind_it_says_that_the_chain_is_broken() -> None:
+    pipeline, story = begin(1)
+    pipeline.on_failure("w1", StepFailure(1, ChainBrokenError.code, "x"))
+    assert story.broken == [(None, "chain_broken")]
 
 
 def test_only_the_last_stage_answers_a_step() -> None:
     """A compromised worker on the way has no head and no sampler: its tokens would be invented."""
-    pipeline = plain_pipeline(lambda _step: None, "w1", "w2")
+    pipeline, story = begin(1, workers=("w1", "w2"))
     with pytest.raises(MessageError):
-        pipeline.on_result("w1", StepResult(1, (), 0))
-    pipeline.on_result("w2", StepResult(1, (), 0))  # nobody waits: dropped
+        pipeline.on_result("w1", result(1))
+    pipeline.on_result("w2", result(1))
+    assert story.ends() == ([1], [], 0)

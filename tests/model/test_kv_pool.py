@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mohawk.errors import MessageError, UnavailableError, UsageError
 from mohawk.model.kv_pool import KVPool, Segment
 from mohawk.nouns.model import BLOCK_TOKENS, blocks_for
+
+SEQUENCES = st.integers(0, 4)
 
 
 def _pool(tokens: int = 128) -> KVPool:
@@ -26,14 +29,6 @@ def _write(pool: KVPool, sequence: int, start: int, count: int) -> None:
         tensor[:, place.base + place.start : place.base + place.end, 0] = sequence
         tensor[:, place.base + place.start : place.base + place.end, 1] = torch.arange(start, start + count)
     pool.advance([segment])
-
-
-def _read(pool: KVPool, sequence: int, length: int) -> None:
-    """Every token of the sequence is its own."""
-    base = pool.place([Segment(sequence, length, 1)])[0].base
-    for tensor in (*pool.keys, *pool.values):
-        assert (tensor[:, base : base + length, 0] == sequence).all()
-        assert torch.equal(tensor[0, base : base + length, 1], torch.arange(length, dtype=torch.float32))
 
 
 def test_room_is_counted_in_blocks() -> None:
@@ -89,26 +84,112 @@ def test_a_sequence_opens_once() -> None:
         pool.reserve(2, 0)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 64), st.integers(1, 64)), max_size=30))
-def test_sequences_keep_their_own_tokens_and_room_never_gets_lost(steps: list[tuple[int, int, int]]) -> None:
-    """Random opening, writing and closing: a reservation fails only when the blocks do not suffice, gaps or not."""
+def test_a_copy_or_an_adoption_is_of_tokens_that_were_computed() -> None:
     pool = _pool()
-    lengths: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for sequence, size, written in steps:
-        if sequence in lengths:
-            pool.free(sequence)
-            del lengths[sequence], sizes[sequence]
-            continue
-        blocks = sum(blocks_for(taken) for taken in sizes.values()) + blocks_for(size)
-        if blocks * BLOCK_TOKENS > pool.capacity:
+    pool.reserve(1, 32)
+    _write(pool, 1, 0, 5)
+    pool.reserve(2, 32)
+    for refused in (
+        lambda: pool.copy(1, 2, 6),
+        lambda: pool.copy(9, 2, 1),
+        lambda: pool.copy(1, 9, 1),
+        lambda: pool.adopt(1, 3, 6, 32),
+        lambda: pool.adopt(1, 2, 5, 32),
+        lambda: pool.grow(9, 32),
+    ):
+        with pytest.raises(MessageError):
+            refused()
+    pool.copy(1, 2, 5)
+    with pytest.raises(MessageError):  # it has tokens already
+        pool.copy(1, 2, 5)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Random opening, growing, copying, adopting, writing and closing: every sequence reads its own tokens, and room
+    fails only when the blocks do not suffice, gaps or not.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = _pool()
+        self.rooms: dict[int, int] = {}
+        self.tokens: dict[int, list[float]] = {}
+        self.marks = 0
+
+    def fits(self, blocks: int) -> bool:
+        return (sum(self.rooms.values()) + blocks) * BLOCK_TOKENS <= self.pool.capacity
+
+    @rule(sequence=SEQUENCES, size=st.integers(1, 70))
+    def reserve(self, sequence: int, size: int) -> None:
+        if sequence in self.rooms:
+            return
+        if not self.fits(blocks_for(size)):
             with pytest.raises(UnavailableError):
-                pool.reserve(sequence, size)
-            continue
-        pool.reserve(sequence, size)
-        sizes[sequence], lengths[sequence] = size, min(size, written) - 1
-        if lengths[sequence]:
-            _write(pool, sequence, 0, lengths[sequence])
-        for other, length in lengths.items():
-            _read(pool, other, length)
+                self.pool.reserve(sequence, size)
+            return
+        self.pool.reserve(sequence, size)
+        self.rooms[sequence], self.tokens[sequence] = blocks_for(size), []
+
+    @rule(sequence=SEQUENCES, size=st.integers(1, 100))
+    def grow(self, sequence: int, size: int) -> None:
+        if sequence not in self.rooms:
+            return
+        more = max(0, blocks_for(size) - self.rooms[sequence])
+        if not self.fits(more):
+            with pytest.raises(UnavailableError):
+                self.pool.grow(sequence, size)
+            return
+        self.pool.grow(sequence, size)
+        self.rooms[sequence] += more
+
+    @rule(sequence=SEQUENCES, count=st.integers(1, 40))
+    def write(self, sequence: int, count: int) -> None:
+        if sequence not in self.rooms:
+            return
+        held = self.tokens[sequence]
+        count = min(count, self.rooms[sequence] * BLOCK_TOKENS - len(held))
+        if count:
+            segment = Segment(sequence, len(held), count)
+            place = self.pool.place([segment])[0]
+            marks = torch.arange(self.marks, self.marks + count, dtype=torch.float32)
+            for tensor in (*self.pool.keys, *self.pool.values):
+                tensor[:, place.base + place.start : place.base + place.end] = marks[None, :, None]
+            self.pool.advance([segment])
+            held += marks.tolist()
+            self.marks += count
+
+    @rule(donor=SEQUENCES, sequence=SEQUENCES, tokens=st.integers(1, 60))
+    def copy(self, donor: int, sequence: int, tokens: int) -> None:
+        is_new = sequence in self.rooms and not self.tokens[sequence]
+        if is_new and tokens <= min(len(self.tokens.get(donor, ())), self.rooms[sequence] * BLOCK_TOKENS):
+            self.pool.copy(donor, sequence, tokens)
+            self.tokens[sequence] = self.tokens[donor][:tokens]
+
+    @rule(donor=SEQUENCES, sequence=SEQUENCES, tokens=st.integers(1, 60), size=st.integers(1, 100))
+    def adopt(self, donor: int, sequence: int, tokens: int, size: int) -> None:
+        if sequence in self.rooms or tokens > len(self.tokens.get(donor, ())):
+            return
+        more = max(0, blocks_for(size) - self.rooms[donor])
+        if self.fits(more):
+            self.pool.adopt(donor, sequence, tokens, size)
+            self.rooms[sequence] = self.rooms.pop(donor) + more
+            self.tokens[sequence] = self.tokens.pop(donor)[:tokens]
+
+    @rule(sequence=SEQUENCES)
+    def free(self, sequence: int) -> None:
+        self.pool.free(sequence)
+        self.rooms.pop(sequence, None)
+        self.tokens.pop(sequence, None)
+
+    @invariant()
+    def everybody_reads_its_own(self) -> None:
+        assert self.pool.free_tokens == self.pool.capacity - sum(self.rooms.values()) * BLOCK_TOKENS
+        for sequence, held in self.tokens.items():
+            if len(held) < self.rooms[sequence] * BLOCK_TOKENS:
+                base = self.pool.place([Segment(sequence, len(held), 1)])[0].base
+                for tensor in (*self.pool.keys, *self.pool.values):
+                    assert tensor[0, base : base + len(held), 0].tolist() == held
+
+
+PoolMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestPool = PoolMachine.TestCase

@@ -53,7 +53,17 @@ from mohawk.contract.operating import (
     ShowChange,
     WithdrawChange,
 )
-from mohawk.contract.steps import Opening, SampledToken, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import (
+    Growth,
+    Opening,
+    SampledToken,
+    Segment,
+    Source,
+    StagePart,
+    Step,
+    StepFailure,
+    StepResult,
+)
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.nouns.model import SamplingParameters
 
@@ -63,9 +73,14 @@ SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "
 PART = StagePart(
     segments=(Segment(1, 0, 3, False), Segment(9, 5, 1, True)),
     token_ids=(1, 2, 3, 4),
-    openings=(Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)), Opening(9, 16)),
+    openings=(
+        Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)),
+        Opening(9, 16, source=Source(3, 5, adopts=True)),
+    ),
     closed=(4,),
     number=6,
+    growths=(Growth(1, 64),),
+    retired=(7,),
 )
 EXAMPLES: tuple[Message, ...] = (
     Hello(Purpose.STEP, "mohawk 0.1", b"list"),

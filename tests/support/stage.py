@@ -55,7 +55,7 @@ class Answers:
         self.refused_tickets += count
         self.happened.set()
 
-    def on_lost(self, error: WorkerLostError) -> None:
+    def on_lost(self, worker: str, error: WorkerLostError) -> None:
         raise error
 
     async def next(self) -> StepResult | StepFailure:

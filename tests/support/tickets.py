@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from mohawk.channel.tls import SessionInfo
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import Route
 from mohawk.contract.steps import StagePart, Step
-from mohawk.controller.pipeline import Pipeline
+from mohawk.controller.pipeline import Clock, Pipeline, SendStep
 from mohawk.controller.tickets import TicketWriter
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.names import NodeName
@@ -70,11 +71,17 @@ class Unsealed:
     seal = staticmethod(encode_part)
 
 
-def plain_pipeline(send: object, *workers: str, epoch: int = 1, events: list[AuditEvent] | None = None) -> Pipeline:
+def plain_pipeline(
+    send: SendStep,
+    *workers: str,
+    epoch: int = 1,
+    events: list[AuditEvent] | None = None,
+    clock: Clock = time.monotonic,
+) -> Pipeline:
     """A pipeline whose tickets anybody reads."""
     heard = Heard([] if events is None else events)
-    pipeline = Pipeline(send, workers=workers, note=heard.note)  # type: ignore[arg-type]
-    pipeline.rekey(epoch, tuple(Unsealed() for _ in workers))  # type: ignore[misc]
+    pipeline = Pipeline(send, note=heard.note, clock=clock)
+    pipeline.rekey(epoch, tuple(Unsealed() for _ in workers), workers[-1])  # type: ignore[misc]
     return pipeline
 
 

@@ -20,7 +20,7 @@ from google.protobuf.message import Message as Protobuf
 from mohawk.contract import mohawk_pb2
 from mohawk.contract.checks import check_sampling_fields
 from mohawk.contract.messages import Message
-from mohawk.contract.steps import Opening, StagePart, Step
+from mohawk.contract.steps import Growth, Opening, StagePart, Step
 from mohawk.errors import MessageError, UsageError
 from mohawk.nouns.model import SamplingParameters
 
@@ -62,6 +62,8 @@ def _encode_part(part: StagePart) -> bytes:
     message.token_ids.extend(part.token_ids)
     message.openings.extend([cast(mohawk_pb2.Opening, _OPENING.put(opening)) for opening in part.openings])
     message.closed.extend(part.closed)
+    message.growths.extend([cast(mohawk_pb2.Growth, _GROWTH.put(growth)) for growth in part.growths])
+    message.retired.extend(part.retired)
     message.number = part.number
     return message.SerializeToString()
 
@@ -187,6 +189,7 @@ def _field_name(noun: type) -> str:
 
 _PART = _converter(StagePart)
 _OPENING = _converter(Opening)
+_GROWTH = _converter(Growth)
 _ENVELOPE: dict[type, tuple[str, _Converter]] = {
     noun: (_field_name(noun), _converter(noun)) for noun in typing.get_args(Message)
 }

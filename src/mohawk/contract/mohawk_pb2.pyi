@@ -349,18 +349,22 @@ class Step(_message.Message):
     def __init__(self, number: _Optional[int] = ..., epoch: _Optional[int] = ..., parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StagePart(_message.Message):
-    __slots__ = ("segments", "token_ids", "openings", "closed", "number")
+    __slots__ = ("segments", "token_ids", "openings", "closed", "number", "growths", "retired")
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     OPENINGS_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    GROWTHS_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_FIELD_NUMBER: _ClassVar[int]
     segments: _containers.RepeatedCompositeFieldContainer[Segment]
     token_ids: _containers.RepeatedScalarFieldContainer[int]
     openings: _containers.RepeatedCompositeFieldContainer[Opening]
     closed: _containers.RepeatedScalarFieldContainer[int]
     number: int
-    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., token_ids: _Optional[_Iterable[int]] = ..., openings: _Optional[_Iterable[_Union[Opening, _Mapping]]] = ..., closed: _Optional[_Iterable[int]] = ..., number: _Optional[int] = ...) -> None: ...
+    growths: _containers.RepeatedCompositeFieldContainer[Growth]
+    retired: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., token_ids: _Optional[_Iterable[int]] = ..., openings: _Optional[_Iterable[_Union[Opening, _Mapping]]] = ..., closed: _Optional[_Iterable[int]] = ..., number: _Optional[int] = ..., growths: _Optional[_Iterable[_Union[Growth, _Mapping]]] = ..., retired: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("sequence", "start", "count", "sample")
@@ -374,17 +378,37 @@ class Segment(_message.Message):
     sample: bool
     def __init__(self, sequence: _Optional[int] = ..., start: _Optional[int] = ..., count: _Optional[int] = ..., sample: _Optional[bool] = ...) -> None: ...
 
+class Growth(_message.Message):
+    __slots__ = ("sequence", "reserve_tokens")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    reserve_tokens: int
+    def __init__(self, sequence: _Optional[int] = ..., reserve_tokens: _Optional[int] = ...) -> None: ...
+
 class Opening(_message.Message):
-    __slots__ = ("sequence", "reserve_tokens", "sampling", "generated")
+    __slots__ = ("sequence", "reserve_tokens", "sampling", "generated", "source")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     RESERVE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     GENERATED_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     reserve_tokens: int
     sampling: Sampling
     generated: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, sequence: _Optional[int] = ..., reserve_tokens: _Optional[int] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., generated: _Optional[_Iterable[int]] = ...) -> None: ...
+    source: Source
+    def __init__(self, sequence: _Optional[int] = ..., reserve_tokens: _Optional[int] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., generated: _Optional[_Iterable[int]] = ..., source: _Optional[_Union[Source, _Mapping]] = ...) -> None: ...
+
+class Source(_message.Message):
+    __slots__ = ("donor", "tokens", "adopts")
+    DONOR_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ADOPTS_FIELD_NUMBER: _ClassVar[int]
+    donor: int
+    tokens: int
+    adopts: bool
+    def __init__(self, donor: _Optional[int] = ..., tokens: _Optional[int] = ..., adopts: _Optional[bool] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed")

@@ -28,6 +28,20 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A sequence that begins with the first `tokens` tokens of `donor`: it gets a copy, or all of the donor's room
+    (`adopts`), which ends the donor.
+    """
+
+    donor: int
+    tokens: int
+    adopts: bool
+
+    def __post_init__(self) -> None:
+        require(self.tokens > 0, "a sequence that begins with nothing of another")
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """A sequence that a stage has not seen: KV to reserve; on the last stage also how to sample, and what was generated
     before.
@@ -37,15 +51,27 @@ class Opening:
     reserve_tokens: int
     sampling: SamplingParameters | None = None
     generated: tuple[int, ...] = ()
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         require(self.reserve_tokens > 0, "an opening that reserves nothing")
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """A sequence that needs more room: for `reserve_tokens` tokens in all."""
+
+    sequence: int
+    reserve_tokens: int
+
+    def __post_init__(self) -> None:
+        require(self.reserve_tokens > 0, "a growth to nothing")
+
+
+@dataclass(frozen=True, slots=True)
 class StagePart:
     """One stage's part of a step, as its ticket seals it. `token_ids`: one per row, first stage only; `number`: the
-    step's.
+    step's. `retired`: sequences that are sampled no more, and stay for those who go on from them.
     """
 
     segments: tuple[Segment, ...]
@@ -53,6 +79,8 @@ class StagePart:
     openings: tuple[Opening, ...] = ()
     closed: tuple[int, ...] = ()
     number: int = 0
+    growths: tuple[Growth, ...] = ()
+    retired: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require(len(self.segments) <= MAXIMUM_SEQUENCES_PER_STEP, "a step of too many sequences")

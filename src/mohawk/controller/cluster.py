@@ -148,7 +148,7 @@ class Cluster:
         target = self.members[0].target
         link = await dial(self.context, target, Purpose.STEP)
         link.on_closed = lambda _link, _error: events.on_lost(
-            WorkerLostError(f"worker {target.name} takes no more steps")
+            target.name, WorkerLostError(f"worker {target.name} takes no more steps")
         )
         link.carry(step_limits(0), lambda header, length: admit_from_listener(Purpose.STEP, header, length))
         return link

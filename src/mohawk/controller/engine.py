@@ -1,7 +1,11 @@
 """The serving loop: requests become sequences, sequences share steps, tokens become text.
 
-One task drives the batcher. Each request is an async iterator that ends exactly once: complete, or with a typed error;
-leaving it early cancels the sequence, whose keys and values are given back with the next step.
+Steps are sent whenever one has landed, a request came or left: no task waits between them. Each request is an async
+iterator that ends exactly once: complete, or with a typed error; leaving it early cancels the sequence, whose keys and
+values are given back with the next step.
+
+A chain that breaks is somebody else's to repair (`controller.failover`): meanwhile requests wait, and afterwards every
+sequence goes on from its tokens.
 """
 
 from __future__ import annotations
@@ -17,14 +21,14 @@ from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
 from mohawk.errors import MessageError, MohawkError, RemoteError, UnavailableError
-from mohawk.generation.batcher import Batcher, Progress, StepOrder
+from mohawk.generation.batcher import Batcher, Progress
+from mohawk.generation.orders import StepOrder
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS = 30.0
-"""A step of a full token budget on a slow machine; a dead worker is noticed by heartbeats long before."""
+DEADLINE_CHECK_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -48,10 +52,18 @@ class Engine:
         self._pipeline = pipeline
         self._requests: dict[int, _Request] = {}
         self._numbers = itertools.count(1)
-        self._wake = asyncio.Event()
-        self._loop_task: asyncio.Task[None] | None = None
-        self._ended: MohawkError | None = None
+        self._pump_soon: asyncio.Handle | None = None
+        self._clock_task: asyncio.Task[None] | None = None
         self._between: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
+        self._between_task: asyncio.Task[None] | None = None
+        self._is_held = True
+        self._ended: MohawkError | None = None
+        """Serving is over for good."""
+        self._down: MohawkError | None = None
+        """The chain is broken and cannot be repaired for now."""
+        self.repair: Callable[[str | None, MohawkError], None] = lambda _worker, error: self.end(error)
+        """Told that the chain broke, by whose loss if that is known."""
+        pipeline.listener = self
 
     @property
     def model_id(self) -> str:
@@ -84,10 +96,10 @@ class Engine:
         return await asyncio.to_thread(self._prompting.encode_chat, messages)
 
     def health(self) -> None:
-        """Raises the error that ended serving, if one did."""
-        ended = self._ended or self._pipeline.lost  # a worker may be lost while nobody asks
-        if ended is not None:
-            raise ended
+        """Raises the error that keeps the model from being served, if there is one."""
+        error = self._ended or self._down
+        if error is not None:
+            raise error
 
     def load(self) -> Load:
         batcher = self._batcher
@@ -112,26 +124,91 @@ class Engine:
         finally:
             del self._requests[number]
             self._batcher.cancel(number)
-            self._wake.set()
+            self._poke()
+
+    def end_session(self, session: str) -> None:
+        """No further turn of it will come: what was kept for it is given back."""
+        self._batcher.end_session(session)
+        self._poke()
 
     async def between_steps(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` while no step is under way. Raises what it raises, UnavailableError when serving has ended."""
         self.health()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._between.append((work, done))
-        self._wake.set()
+        self._poke()
         await done
 
     def start(self) -> None:
-        self._loop_task = asyncio.get_running_loop().create_task(self._run())
+        """The chain is whole: serve."""
+        self._clock_task = asyncio.get_running_loop().create_task(self._watch_deadlines())
+        self._is_held = False
+        self._poke()
 
     async def stop(self) -> None:
         """End every request with an error."""
-        self._end(UnavailableError("the server is shutting down"))
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
+        self.end(UnavailableError("the server is shutting down"))
+        tasks = [task for task in (self._clock_task, self._between_task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._prompting.close()
+
+    # ---- for whoever repairs the chain ------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """No step leaves until `resume`, and none that is under way counts. Requests wait."""
+        self._is_held = True
+        self._pipeline.forget()
+
+    def resume(self) -> None:
+        """The chain is whole again, and its stages hold nothing: every sequence goes on from its tokens."""
+        self._batcher.restart()
+        self._is_held, self._down = False, None
+        self._poke()
+
+    def give_up(self, error: MohawkError) -> None:
+        """The chain cannot be repaired for now: every request hears why, and so does every later one until `resume`."""
+        self._down = error
+        self._tell_all(error)
+
+    def end(self, error: MohawkError) -> None:
+        """Nothing can be served any more."""
+        self._ended = self._ended or error
+        self.hold()
+        for _, done in self._between:
+            _settle(done, self._ended)
+        self._between.clear()
+        self._tell_all(self._ended)
+
+    # ---- the pipeline's side ----------------------------------------------------------------------------------------
+
+    def on_landed(self, order: StepOrder, result: StepResult, seconds: float) -> None:
+        try:
+            landed = self._batcher.postprocess(order, self._check_tokens(result), seconds)
+        except RemoteError as error:
+            self.on_missed(order, UnavailableError(f"the last stage broke the protocol: {error.message}"))
+            return
+        for progress in landed:
+            self._deliver(progress)
+        self._pump()
+
+    def on_missed(self, order: StepOrder, error: MohawkError) -> None:
+        """What a lost step opened is closed in the next one. A chain that fails even a step that only closes is broken:
+        trying for ever would starve the event loop.
+        """
+        for progress in self._batcher.fail(order, error):
+            self._deliver(progress)
+        if order.segments:
+            self._poke()
+        else:
+            self.on_broken(None, error)
+
+    def on_broken(self, worker: str | None, error: MohawkError) -> None:
+        self.hold()
+        self.repair(worker, error)
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _admit(self, request: GenerationRequest) -> _Request:
         if len(self._requests) >= self._maximum_requests:
@@ -145,48 +222,61 @@ class Engine:
         )
         self._batcher.add(sequence)
         entry = self._requests[sequence.id] = _Request(sequence, text, asyncio.Queue())
-        self._wake.set()
+        self._poke()
         return entry
 
-    async def _run(self) -> None:
-        """The loop's outermost edge: nothing may end it without every request hearing of it."""
+    def _poke(self) -> None:
+        """Pump when all that happens in this turn of the event loop has happened: who comes together shares a step."""
+        if self._pump_soon is None:
+            self._pump_soon = asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Send steps until enough are under way. Its outermost edge: nothing may go wrong here without every request
+        hearing of it.
+        """
+        if self._pump_soon is not None:
+            self._pump_soon.cancel()
+            self._pump_soon = None
         try:
-            await self._serve()
+            self._send_steps()
         except Exception as error:
             log.exception("serving ended")
-            self._end(UnavailableError(f"internal error ({type(error).__name__})", hint="the server's log says more"))
+            self.end(UnavailableError(f"internal error ({type(error).__name__})", hint="the server's log says more"))
 
-    async def _serve(self) -> None:
-        """Schedule, run, postprocess. A failed step ends its sequences; a lost worker ends all, and this loop."""
-        while self._ended is None:
-            await self._pause()
+    def _send_steps(self) -> None:
+        while not self._is_held and not self._is_pausing():
             order = self._batcher.schedule()
             if order is None:
-                await self._wake.wait()
-                self._wake.clear()
-                continue
-            for progress in await self._step(order):
-                self._deliver(progress)
+                return
+            try:
+                self._pipeline.send(order, self._batcher.pace.patience(len(order.token_ids)))
+            except MohawkError as error:
+                self.on_broken(None, error)
 
-    async def _pause(self) -> None:
-        """What was to be done between two steps. It fails alone: serving goes on as well as it can."""
+    def _is_pausing(self) -> bool:
+        """Whether something is to be done between two steps; begun when the last one under way has landed."""
+        if self._between and self._between_task is None and not self._batcher.in_flight:
+            self._between_task = asyncio.get_running_loop().create_task(self._work_between())
+        return bool(self._between)
+
+    async def _work_between(self) -> None:
+        """It fails alone: serving goes on as well as it can."""
         while self._between:
-            work, done = self._between.pop(0)
+            work, done = self._between[0]
             try:
                 await work()
             except MohawkError as error:
                 _settle(done, error)
             else:
                 _settle(done, None)
+            self._between = self._between[1:]
+        self._between_task = None
+        self._poke()
 
-    async def _step(self, order: StepOrder) -> list[Progress]:
-        try:
-            result = await self._pipeline.run(order, STEP_SECONDS)
-            return self._batcher.postprocess(order, self._check_tokens(result))
-        except RemoteError as error:
-            return self._fail(order, UnavailableError(f"the last stage broke the protocol: {error.message}"))
-        except MohawkError as error:
-            return self._fail(order, error)
+    async def _watch_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(DEADLINE_CHECK_SECONDS)
+            self._pipeline.check_deadlines()
 
     def _check_tokens(self, result: StepResult) -> Mapping[int, int]:
         """Sequence -> token. Raises MessageError: an id outside the vocabulary has no text, and no row to continue
@@ -196,13 +286,6 @@ class Engine:
         if len(tokens) != len(result.tokens) or not all(token < self.vocabulary_size for token in tokens.values()):
             raise MessageError("sampled tokens outside the vocabulary, or twice for one sequence")
         return tokens
-
-    def _fail(self, order: StepOrder, error: MohawkError) -> list[Progress]:
-        """What a lost step opened is closed in the next one. A chain that fails even a step that only closes is beyond
-        help: trying for ever would starve the event loop."""
-        if self._pipeline.lost is not None or not order.segments:
-            self._end(self._pipeline.lost or error)
-        return self._batcher.fail(order, error)
 
     def _deliver(self, progress: Progress) -> None:
         entry = self._requests.get(progress.sequence)
@@ -217,17 +300,13 @@ class Engine:
         text = entry.text.push(token)
         if entry.text.is_stopped and finish is None:  # a stop string: the batcher cannot know
             finish = FinishReason.STOP
-            self._batcher.cancel(entry.sequence.id)
+            self._batcher.finish(entry.sequence.id)
         if finish is not None:
             finish = FinishReason.STOP if entry.text.is_stopped else finish
             text += entry.text.finish()
         return TextDelta(text, len(entry.sequence.generated), finish, token)
 
-    def _end(self, error: MohawkError) -> None:
-        """Nothing can be served any more: every request hears why, and so does every later one."""
-        self._ended = self._ended or error
-        for _, done in self._between:
-            _settle(done, self._ended)
+    def _tell_all(self, error: MohawkError) -> None:
         for entry in self._requests.values():
             entry.deltas.put_nowait(error)
 

@@ -56,7 +56,7 @@ class StepEvents(Protocol):
 
     def on_failure(self, worker: str, failure: StepFailure) -> None: ...
 
-    def on_lost(self, error: WorkerLostError) -> None: ...
+    def on_lost(self, worker: str, error: WorkerLostError) -> None: ...
 
     def on_refused_tickets(self, worker: str, count: int) -> None: ...
 
@@ -245,7 +245,7 @@ class Member:
         lost = (
             error if isinstance(error, WorkerLostError) else WorkerLostError(f"worker {self.name} is gone", hint=hint)
         )
-        self._events.on_lost(lost)
+        self._events.on_lost(self.name, lost)
 
 
 def ignore(_link: Link, _error: MohawkError | None) -> None:

@@ -1,28 +1,32 @@
 """Steps down the chain, results back: the controller's end of the pipeline.
 
 A step leaves on the connection to the first worker; its result comes back on the connection that the controller dialled
-to the last one. Whatever happens between them, each step ends exactly once: with its tokens, or with a typed error.
+to the last one. Several are under way; whatever happens between the ends, each of them lands, is missed, or is void
+because the chain broke.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
-from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import Growth, Opening, Segment, Source, StagePart, Step, StepFailure, StepResult
 from mohawk.controller.tickets import TicketWriter
-from mohawk.errors import MessageError, MohawkError, UnavailableError, WorkerLostError
-from mohawk.generation.batcher import StepOrder
+from mohawk.errors import ChainBrokenError, MessageError, MohawkError, UnavailableError, WorkerLostError
+from mohawk.generation.orders import OpeningOrder, StepOrder
 
 SendStep = Callable[[Step], None]
+Clock = Callable[[], float]
 
 
 def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
     """One part per stage: token ids in the first one's only, sampling and history in the last one's only."""
     segments = tuple(Segment(s.sequence, s.start, s.count, s.sample) for s in order.segments)
-    openings = tuple(Opening(o.sequence, o.reserve_tokens, o.sampling, o.generated) for o in order.openings)
+    openings = tuple(_opening(opening) for opening in order.openings)
+    growths = tuple(Growth(growth.sequence, growth.reserve_tokens) for growth in order.growths)
     blind = tuple(replace(opening, sampling=None, generated=()) for opening in openings)
     return tuple(
         StagePart(
@@ -31,77 +35,111 @@ def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
             openings=openings if index == stages - 1 else blind,
             closed=order.closed,
             number=order.number,
+            growths=growths,
+            retired=order.retired if index == stages - 1 else (),
         )
         for index in range(stages)
     )
 
 
+def _opening(order: OpeningOrder) -> Opening:
+    found = order.source
+    source = Source(found.donor, found.tokens, found.adopts) if found is not None else None
+    return Opening(order.sequence, order.reserve_tokens, order.sampling, order.generated, source)
+
+
+class StepListener(Protocol):
+    """Whoever sends steps hears how each ends: once, or all together when the chain breaks."""
+
+    def on_landed(self, order: StepOrder, result: StepResult, seconds: float) -> None:
+        """`seconds`: how long the step occupied the chain, or since the one before it landed."""
+
+    def on_missed(self, order: StepOrder, error: MohawkError) -> None:
+        """A stage could not do its part of this step. The chain is whole."""
+
+    def on_broken(self, worker: str | None, error: MohawkError) -> None:
+        """No step comes back any more. `worker`: who is gone, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    order: StepOrder
+    sent: float
+    deadline: float
+
+
 class Pipeline:
-    """The steps in flight of one plan. `send` puts a step on the first worker's connection; `workers`: in order. It
-    takes no step before `rekey`.
+    """The steps in flight of one plan, oldest first. `send` puts a step on the first worker's connection. It takes no
+    step before `rekey`, and tells `listener`.
     """
 
-    def __init__(self, send: SendStep, *, workers: tuple[str, ...], note: NoteEvent) -> None:
+    def __init__(self, send: SendStep, *, note: NoteEvent, clock: Clock = time.monotonic) -> None:
         self._send = send
         self._note = note
-        self._last = workers[-1]
+        self._clock = clock
+        self._last = ""
         self._epoch = 0
         self._writers: tuple[TicketWriter, ...] = ()
-        self._waiting: dict[int, asyncio.Future[StepResult]] = {}
-        self.lost: MohawkError | None = None
+        self._flights: dict[int, _Flight] = {}
+        self._landed = 0.0
+        self.listener: StepListener
 
-    def rekey(self, epoch: int, writers: tuple[TicketWriter, ...]) -> None:
-        """Steps belong to this epoch from now on, and are sealed by these, one per stage. Only while none is under
+    def rekey(self, epoch: int, writers: tuple[TicketWriter, ...], last: str) -> None:
+        """Steps belong to this epoch from now on, and are sealed by these, one per stage; only the worker `last`
+        answers them. Only while none is under way.
+        """
+        self._epoch, self._writers, self._last = epoch, writers, last
+
+    def send(self, order: StepOrder, seconds: float) -> None:
+        """Send one step, which has `seconds` to come back. Raises UnavailableError when the first worker is gone."""
+        parts = split_order(order, len(self._writers))
+        tickets = tuple(writer.seal(part) for writer, part in zip(self._writers, parts, strict=True))
+        now = self._clock()
+        self._flights[order.number] = _Flight(order, now, now + seconds)
+        self._send(Step(order.number, self._epoch, tickets))
+
+    def forget(self) -> None:
+        """Whatever is under way does not count any more."""
+        self._flights.clear()
+
+    def check_deadlines(self) -> None:
+        """A step that does not come back, while all workers answer heartbeats, is held back or was dropped on its
         way.
         """
-        self._epoch = epoch
-        self._writers = writers
-
-    async def run(self, order: StepOrder, deadline: float) -> StepResult:
-        """Send one step and wait at most `deadline` seconds for its tokens.
-
-        Raises WorkerLostError when a stage is gone, UnavailableError when the step takes too long or a stage failed it.
-        """
-        if self.lost is not None:
-            raise self.lost
-        future: asyncio.Future[StepResult] = asyncio.get_running_loop().create_future()
-        self._waiting[order.number] = future
-        try:
-            parts = split_order(order, len(self._writers))
-            tickets = tuple(writer.seal(part) for writer, part in zip(self._writers, parts, strict=True))
-            self._send(Step(order.number, self._epoch, tickets))
-            async with asyncio.timeout(deadline):
-                return await future
-        except TimeoutError:
-            raise UnavailableError("a step did not come back in time", hint="see `mohawk status`") from None
-        finally:
-            self._waiting.pop(order.number, None)
+        oldest = next(iter(self._flights.values()), None)
+        if oldest is not None and self._clock() > oldest.deadline:
+            error = UnavailableError("a step did not come back in time", hint="see `mohawk status`")
+            self.listener.on_broken(None, error)
 
     def on_result(self, worker: str, result: StepResult) -> None:
-        """A result nobody waits for (its step timed out, or was never sent) is dropped: it can change nothing.
+        """A result nobody waits for is dropped: it can change nothing.
 
         Raises MessageError, which ends the connection, when another than the last stage answers: it has no head and no
         sampler, so its tokens would be invented.
         """
         if worker != self._last:
             raise MessageError(f"{worker} answered a step, and it is not the last stage")
-        future = self._waiting.get(result.number)
-        if future is not None and not future.done():
-            future.set_result(result)
+        if result.number not in self._flights:
+            return
+        for number in [number for number in self._flights if number < result.number]:
+            self._miss(number, UnavailableError("a step was lost on its way"))  # results come in order
+        flight, now = self._flights.pop(result.number), self._clock()
+        seconds, self._landed = now - max(flight.sent, self._landed), now
+        self.listener.on_landed(flight.order, result, seconds)
 
     def on_failure(self, worker: str, failure: StepFailure) -> None:
         """A stage could not do its part. The worker's own words stay in its log: a peer does not write our errors."""
-        future = self._waiting.get(failure.number)
-        if future is not None and not future.done():
-            future.set_exception(UnavailableError(f"worker {worker} could not compute a step"))
+        if failure.code == ChainBrokenError.code:
+            self.listener.on_broken(None, ChainBrokenError(f"worker {worker} lost the stage behind it"))
+        elif failure.number in self._flights:
+            self._miss(failure.number, UnavailableError(f"worker {worker} could not compute a step"))
 
     def on_refused_tickets(self, worker: str, count: int) -> None:
         """A worker (its SPIFFE id) was handed so many step tickets that did not open: somebody before it lies."""
         self._note(AuditEvent(EventKind.TICKETS_REFUSED, worker), count)
 
-    def on_lost(self, error: WorkerLostError) -> None:
-        """A worker of this plan is gone: everything in flight, and everything after it, ends with `error`."""
-        self.lost = error
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(error)
+    def on_lost(self, worker: str, error: WorkerLostError) -> None:
+        self.listener.on_broken(worker, error)
+
+    def _miss(self, number: int, error: MohawkError) -> None:
+        self.listener.on_missed(self._flights.pop(number).order, error)

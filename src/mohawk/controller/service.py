@@ -26,7 +26,8 @@ from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import describe_cluster
 from mohawk.controller.trust import TrustKeeper
-from mohawk.errors import MohawkError, UsageError, WorkerLostError
+from mohawk.crypto.primitives import random_bytes
+from mohawk.errors import ChainBrokenError, MohawkError, UsageError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
@@ -52,6 +53,7 @@ CONTEXTS_HELD = 8
 """By default the KV pool holds eight full contexts, within the line above."""
 TOKEN_BUDGET = 512
 MAXIMUM_SEQUENCES = 256
+SALT_SIZE = 32
 KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 """By construction: `host.memory.SecretBytes` holds no key that it could not lock."""
 
@@ -112,13 +114,11 @@ class Controller:
             self._deny,
             must_have_hardware=options.must_have_hardware,
         )
-        self.pipeline = Pipeline(self.cluster.send, workers=plan.workers, note=options.note)
-        self.engine = Engine(
-            Prompting(options.folder.manifest.model_id, self._settings, self._sides),
-            Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES),
-            self.pipeline,
-            options.maximum_requests,
-        )
+        self.pipeline = Pipeline(self.cluster.send, note=options.note)
+        prompting = Prompting(options.folder.manifest.model_id, self._settings, self._sides)
+        salt = random_bytes(SALT_SIZE)
+        batcher = Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES, salt=salt)
+        self.engine = Engine(prompting, batcher, self.pipeline, options.maximum_requests)
 
     async def start(self, progress: Progress) -> int:
         """Open the join port, bring the workers up and open the operators' port; its number. Raises MohawkError."""
@@ -135,7 +135,7 @@ class Controller:
             keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
             await self.cluster.load(keys, progress)
         await self.cluster.reroute(self.pipeline)
-        self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
+        self._rekey()
         for member in self.cluster.members:
             member.on_renewal = self.trust.renew
             member.tell(self.trust.latest())
@@ -200,9 +200,13 @@ class Controller:
         try:
             await self.cluster.reroute(self.pipeline)
         except MohawkError as error:
-            self.pipeline.on_lost(WorkerLostError(f"the chain could not be renewed: {error.message}", hint=error.hint))
+            lost = ChainBrokenError(f"the chain could not be renewed: {error.message}", hint=error.hint)
+            self.engine.on_broken(None, lost)
             raise
-        self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets)
+        self._rekey()
+
+    def _rekey(self) -> None:
+        self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets, self.cluster.members[-1].name)
 
     def _tell(self, update: TrustUpdate) -> None:
         for member in self.cluster.members:

@@ -1,56 +1,31 @@
-"""Continuous batching: which tokens of which sequences the next step computes.
+"""Continuous batching: which tokens of which sequences each step computes.
 
-`schedule` -> run the order -> `postprocess`, or `fail`. One order at a time. Every step decodes one token of each
-sequence that can, then fills what is left of the token budget with pieces of prompts. A sequence is admitted, first
-come first served, when there is room for all the keys and values that it may ever need: what runs is never thrown out.
+`schedule` -> run the order -> `postprocess`, or `fail`. Up to `depth` orders are under way at once, so that every stage
+of the chain has work. A step decodes one token of each sequence that can, its share of them when several steps are
+under way; then it takes pieces of prompts, small ones while somebody decodes (`Pace`); then it admits who waits, fairly
+between tenants (`WaitingRoom`), if there is room for keys and values (`KVAccount`).
 
-The account of KV blocks here and the workers' own agree because a step's `closed` are freed before its `openings` are
-reserved, on both sides.
+Room is taken as sequences grow. When there is none left, the least urgent one is thrown out and computed again later
+from its tokens: they are the truth, and everything that stages hold is a function of them.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mohawk.errors import MessageError, MohawkError, UnavailableError, UsageError
+from mohawk.generation.kv_account import KVAccount
+from mohawk.generation.orders import OpeningOrder, SegmentOrder, StepOrder
+from mohawk.generation.pace import Pace
 from mohawk.generation.session import FinishReason, Sequence
-from mohawk.nouns.model import BLOCK_TOKENS, SamplingParameters, blocks_for
+from mohawk.generation.waiting import GENERATED_WEIGHT, WaitingRoom
+from mohawk.nouns.model import BLOCK_TOKENS, blocks_for
 
-QUEUE_FACTOR = 2
+QUEUE_FACTOR = 4
 """Sequences that may wait for each that may run; a longer queue only makes everybody late."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentOrder:
-    """`count` tokens of one sequence from position `start`; `sample`: the last of them asks for a next token."""
-
-    sequence: int
-    start: int
-    count: int
-    sample: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpeningOrder:
-    """A sequence new to the stages: tokens of KV to reserve (whole blocks), and what its sampler starts from."""
-
-    sequence: int
-    reserve_tokens: int
-    sampling: SamplingParameters
-    generated: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StepOrder:
-    """One step. `token_ids`: those of all segments, in order. An order without segments only closes."""
-
-    number: int
-    segments: tuple[SegmentOrder, ...]
-    token_ids: tuple[int, ...]
-    openings: tuple[OpeningOrder, ...]
-    closed: tuple[int, ...]
+ATTEMPTS = 2
+"""Steps in a row that may fail under a sequence before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +39,59 @@ class Progress:
     """Set when `finish` is FAILED."""
 
 
+@dataclass(slots=True)
+class _Batch:
+    """A step being put together; `budget`: tokens that it still has room for."""
+
+    budget: int
+    parts: list[tuple[Sequence, int]] = field(default_factory=list)
+    openings: list[OpeningOrder] = field(default_factory=list)
+
+    def take(self, sequence: Sequence, count: int) -> None:
+        self.parts.append((sequence, count))
+        self.budget -= count
+
+    def __contains__(self, sequence: Sequence) -> bool:
+        return any(part is sequence for part, _ in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """An order under way, and for each of its segments the sequence at the attempt that it is part of."""
+
+    order: StepOrder
+    sequences: tuple[tuple[Sequence, int], ...]
+
+    def alive(self) -> Iterator[tuple[SegmentOrder, Sequence]]:
+        """Segments that still count: their sequences did not end, and were not thrown out meanwhile."""
+        for segment, (sequence, attempt) in zip(self.order.segments, self.sequences, strict=True):
+            if sequence.finish is None and sequence.attempt == attempt:
+                yield segment, sequence
+
+
 class Batcher:
     """At most `maximum_sequences` run at once, in `kv_tokens` tokens of KV; a step computes at most `token_budget`
-    tokens.
+    tokens; at most `depth` steps are under way. `salt`: random, keys the digests of shared prompts.
 
     Raises UsageError when a step could not hold one token of each.
     """
 
-    def __init__(self, token_budget: int, kv_tokens: int, maximum_sequences: int) -> None:
+    def __init__(
+        self, token_budget: int, kv_tokens: int, maximum_sequences: int, *, salt: bytes = b"", depth: int = 1
+    ) -> None:
         if not 1 <= maximum_sequences <= token_budget:
             raise UsageError("a step's token budget must hold a token of every sequence", field="token_budget")
         if kv_tokens < BLOCK_TOKENS:
             raise UsageError(f"the KV pools hold at least {BLOCK_TOKENS} tokens", field="kv_tokens")
         self.token_budget = token_budget
         self.maximum_sequences = maximum_sequences
-        self.total_blocks = kv_tokens // BLOCK_TOKENS
-        self.free_blocks = self.total_blocks
-        self._waiting: deque[Sequence] = deque()
+        self.depth = depth
+        self.pace = Pace()
+        self._account = KVAccount(kv_tokens, salt)
+        self._waiting = WaitingRoom()
         self._running: dict[int, Sequence] = {}
-        self._closing: list[int] = []
-        self._in_flight: StepOrder | None = None
+        self._queued: dict[int, Sequence] = {}
+        self._flights: dict[int, _Flight] = {}
         self._steps = 0
 
     @property
@@ -95,138 +103,238 @@ class Batcher:
         return len(self._waiting)
 
     @property
+    def in_flight(self) -> int:
+        """Steps under way."""
+        return len(self._flights)
+
+    @property
     def kv_tokens_total(self) -> int:
-        return self.total_blocks * BLOCK_TOKENS
+        return self._account.total * BLOCK_TOKENS
 
     @property
     def kv_tokens_used(self) -> int:
-        return (self.total_blocks - self.free_blocks) * BLOCK_TOKENS
+        """By sequences that run."""
+        return (self._account.total - self._account.free - self._account.retained) * BLOCK_TOKENS
+
+    @property
+    def kv_tokens_retained(self) -> int:
+        """By sequences that ended, for those who go on from them; given up when somebody needs the room."""
+        return self._account.retained * BLOCK_TOKENS
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. Raises UsageError when it can never fit, UnavailableError when too many wait already."""
-        if _blocks(sequence) > self.total_blocks:
-            limit = self.total_blocks * BLOCK_TOKENS
+        if blocks_for(sequence.request.maximum_tokens) > self._account.total:
+            limit = self.kv_tokens_total
             raise UsageError(f"prompt and max_tokens together may not exceed {limit} tokens here", field="max_tokens")
         if len(self._waiting) >= QUEUE_FACTOR * self.maximum_sequences:
             raise UnavailableError("too many requests are waiting", hint="try again in a few seconds")
-        self._waiting.append(sequence)
+        self._queue(sequence)
 
-    def cancel(self, sequence_id: int) -> None:
-        """End a sequence now. Of one that has ended: nothing. A token still in flight for it is dropped."""
-        if sequence_id in self._running:
-            self._end(self._running[sequence_id], FinishReason.CANCELLED)
-            return
-        for sequence in self._waiting:
-            if sequence.id == sequence_id:
-                sequence.finish = FinishReason.CANCELLED
-                self._waiting.remove(sequence)
-                return
+    def cancel(self, number: int) -> None:
+        """End a sequence now; the next step frees what it held. Of one that has ended: nothing. A token still under way
+        for it is dropped.
+        """
+        if sequence := self._leave(number, FinishReason.CANCELLED):
+            self._account.close(sequence)
+
+    def finish(self, number: int) -> None:
+        """A sequence's text is complete, by a stop string: what it held is worth keeping."""
+        if sequence := self._leave(number, FinishReason.STOP):
+            self._account.keep(sequence)
+
+    def end_session(self, session: str) -> None:
+        """No further turn of it will come."""
+        self._account.end_session(session)
 
     def schedule(self) -> StepOrder | None:
-        """The next step, or None when there is nothing to do."""
-        if self._in_flight is not None:
-            raise UsageError("a step is in flight: finish it before the next")
-        budget = self.token_budget
-        scheduled: list[tuple[Sequence, int]] = []
-        openings = []
-        for sequence in self._by_urgency():
-            if count := min(sequence.pending, budget):
-                scheduled.append((sequence, count))
-                budget -= count
-        while budget and (admitted := self._admit()):
-            openings.append(_opening(admitted))
-            count = min(admitted.pending, budget)
-            scheduled.append((admitted, count))
-            budget -= count
-        if not scheduled and not self._closing:
+        """The next step; None when there is nothing to do, or enough is under way."""
+        if len(self._flights) >= self.depth:
             return None
-        self._in_flight = self._order(scheduled, openings)
-        return self._in_flight
+        batch = self._suspect() or self._fill()
+        if not batch.parts and not self._account.has_changes:
+            return None
+        return self._order(batch)
 
-    def postprocess(self, order: StepOrder, tokens: Mapping[int, int]) -> list[Progress]:
-        """The step was computed; `tokens` holds the sampled token of each segment that asked for one.
+    def postprocess(self, order: StepOrder, tokens: Mapping[int, int], seconds: float = 0.0) -> list[Progress]:
+        """The step was computed; `tokens` holds the sampled token of each segment that asked for one. It occupied the
+        chain for `seconds`.
 
         Raises MessageError, with nothing changed, when the last stage answered for other sequences than it was asked
         for.
         """
         if tokens.keys() != {segment.sequence for segment in order.segments if segment.sample}:
             raise MessageError("sampled tokens that do not match the step")
-        self._land(order)
-        progress = []
-        for segment in order.segments:
-            sequence = self._running.get(segment.sequence)
-            if sequence is None:  # cancelled while the step was under way
-                continue
-            sequence.computed += segment.count
-            if segment.sample:
-                token = tokens[segment.sequence]
-                finish = sequence.append(token)
-                if finish is not None:
-                    self._end(sequence, finish)
-                progress.append(Progress(sequence.id, token, finish))
-        return progress
+        flight = self._land(order)
+        decoding = sum(segment.count == 1 for segment in order.segments)
+        self.pace.observe(decoding=decoding, prompt_tokens=len(order.token_ids) - decoding, seconds=seconds)
+        landed = [self._advance(segment, sequence, tokens) for segment, sequence in flight.alive()]
+        return [progress for progress in landed if progress is not None]
 
     def fail(self, order: StepOrder, error: MohawkError) -> list[Progress]:
-        """The step was lost: every sequence in it ends with `error`.
+        """The step was lost. Its sequences are computed again, each in a step of its own: whichever makes steps fail
+        then fails alone, with `error`.
 
         Which stages had done their part is unknown, so all that the order opened, used or closed is closed once more;
         closing twice does nothing.
         """
-        self._land(order)
-        self._closing[:0] = order.closed
-        failed = [segment.sequence for segment in order.segments if segment.sequence in self._running]
-        for sequence in failed:
-            self._end(self._running[sequence], FinishReason.FAILED)
-        return [Progress(sequence, None, FinishReason.FAILED, error) for sequence in failed]
+        flight = self._land(order)
+        progress = []
+        for _, sequence in list(flight.alive()):
+            sequence.failures += 1
+            self._throw_out(sequence)
+            if sequence.failures >= ATTEMPTS:
+                self._leave(sequence.id, FinishReason.FAILED)
+                progress.append(Progress(sequence.id, None, FinishReason.FAILED, error))
+        opened = [opening.sequence for opening in order.openings]
+        donors = [opening.source.donor for opening in order.openings if opening.source and opening.source.adopts]
+        self._account.repeat(number for number in (*order.closed, *opened, *donors) if number not in self._running)
+        return progress
 
-    def _by_urgency(self) -> Iterable[Sequence]:
-        """Those that decode first, then prompts in their order of arrival."""
-        return sorted(self._running.values(), key=lambda sequence: sequence.pending > 1)
+    def restart(self) -> None:
+        """The stages hold nothing any more, and no step that is under way will come back: everybody begins again, from
+        their tokens.
+        """
+        self._flights.clear()
+        for sequence in sorted(self._running.values(), key=_urgency):
+            sequence.forget()
+            self._queue(sequence)
+        self._running.clear()
+        self._account.reset()
 
-    def _admit(self) -> Sequence | None:
-        if not self._waiting or len(self._running) >= self.maximum_sequences:
+    def _fill(self) -> _Batch:
+        """Decode, then prompts, then newcomers."""
+        batch = _Batch(self.token_budget)
+        self._decode(batch)
+        if any(sequence.is_decoding for sequence in self._running.values()):
+            batch.budget = min(batch.budget, self.pace.allowance())
+        for sequence in sorted(self._running.values(), key=_urgency):
+            if batch.budget and sequence.pending > 1 and not sequence.failures:
+                batch.take(sequence, min(sequence.pending, batch.budget))
+        while batch.budget and (newcomer := self._admit(batch, suspects=False)):
+            batch.take(newcomer, min(newcomer.pending, batch.budget))
+        return batch
+
+    def _decode(self, batch: _Batch) -> None:
+        """One token of each sequence that waits for its turn, the longest since its last one first. With several steps
+        under way each takes its share, or the first would take all and the others go empty.
+        """
+        share = -(-sum(sequence.is_decoding for sequence in self._running.values()) // self.depth)
+        ready = [one for one in self._running.values() if one.pending == 1 and not one.flying and not one.failures]
+        for sequence in sorted(ready, key=lambda one: (one.last_step, one.id)):
+            if len(batch.parts) == share:
+                return
+            if sequence.id in self._running and self._make_room(sequence, batch):
+                batch.take(sequence, 1)
+
+    def _make_room(self, sequence: Sequence, batch: _Batch) -> bool:
+        """Room for one more token, at the cost of whoever is less urgent and not under way."""
+        while not self._account.grow(sequence, 1):
+            less_urgent = [
+                one
+                for one in self._running.values()
+                if _urgency(one) > _urgency(sequence) and not one.flying and one not in batch
+            ]
+            if not less_urgent:
+                return False
+            self._throw_out(max(less_urgent, key=_urgency))
+        return True
+
+    def _suspect(self) -> _Batch | None:
+        """A step under which something failed before is computed with nothing else in it."""
+        batch = _Batch(self.token_budget)
+        running = (one for one in self._running.values() if one.failures and not one.flying)
+        suspect = next(running, None) or self._admit(batch, suspects=True)
+        if suspect is None:
             return None
-        if _blocks(self._waiting[0]) > self.free_blocks:  # first come, first served: nobody overtakes
+        batch.take(suspect, min(suspect.pending, batch.budget))
+        return batch
+
+    def _admit(self, batch: _Batch, *, suspects: bool) -> Sequence | None:
+        """The one whose turn it is, if there is room and one block more for each that runs: whoever comes in must not
+        be thrown out by the next token of another.
+        """
+        sequence = self._waiting.next()
+        if sequence is None or bool(sequence.failures) != suspects or len(self._running) >= self.maximum_sequences:
             return None
-        sequence = self._waiting.popleft()
-        self.free_blocks -= _blocks(sequence)
-        self._running[sequence.id] = sequence
+        opening = self._account.open(sequence, spare=len(self._running))
+        if opening is None:
+            return None
+        self._running[sequence.id] = self._waiting.take()
+        del self._queued[sequence.id]
+        batch.openings.append(opening)
         return sequence
 
-    def _order(self, scheduled: list[tuple[Sequence, int]], openings: list[OpeningOrder]) -> StepOrder:
+    def _order(self, batch: _Batch) -> StepOrder:
         self._steps += 1
-        closed, self._closing = tuple(self._closing), []
-        return StepOrder(
+        changes = self._account.take_changes()
+        order = StepOrder(
             number=self._steps,
-            segments=tuple(_segment(sequence, count) for sequence, count in scheduled),
-            token_ids=tuple(token for sequence, count in scheduled for token in _next_tokens(sequence, count)),
-            openings=tuple(openings),
-            closed=closed,
+            segments=tuple(_segment(sequence, count) for sequence, count in batch.parts),
+            token_ids=tuple(token for sequence, count in batch.parts for token in _next_tokens(sequence, count)),
+            openings=tuple(batch.openings),
+            growths=tuple(changes.growths),
+            closed=tuple(changes.closed),
+            retired=tuple(changes.retired),
         )
+        for sequence, count in batch.parts:
+            sequence.flying += count
+            sequence.last_step = self._steps
+        alive = tuple((sequence, sequence.attempt) for sequence, _ in batch.parts)
+        self._flights[order.number] = _Flight(order, alive)
+        return order
 
-    def _land(self, order: StepOrder) -> None:
-        if order is not self._in_flight:
-            raise UsageError("this step is not the one in flight")
-        self._in_flight = None
+    def _land(self, order: StepOrder) -> _Flight:
+        if order.number not in self._flights:
+            raise UsageError("this step is not under way")
+        return self._flights.pop(order.number)
 
-    def _end(self, sequence: Sequence, reason: FinishReason) -> None:
-        sequence.finish = reason
+    def _advance(self, segment: SegmentOrder, sequence: Sequence, tokens: Mapping[int, int]) -> Progress | None:
+        sequence.computed += segment.count
+        sequence.flying -= segment.count
+        if segment.start < len(sequence.request.prompt):
+            self._account.offer(sequence)
+        if not segment.sample:
+            return None
+        token = tokens[sequence.id]
+        self._waiting.charge(sequence.request.caller, GENERATED_WEIGHT)
+        finish = sequence.append(token)
+        if finish is not None:
+            del self._running[sequence.id]
+            self._account.keep(sequence)
+        return Progress(sequence.id, token, finish)
+
+    def _queue(self, sequence: Sequence) -> None:
+        self._queued[sequence.id] = sequence
+        self._waiting.add(sequence)
+
+    def _throw_out(self, sequence: Sequence) -> None:
+        """Back into the queue; its tokens are kept, and computed again."""
         del self._running[sequence.id]
-        self.free_blocks += _blocks(sequence)
-        self._closing.append(sequence.id)
+        self._account.close(sequence)
+        self._queue(sequence)
+
+    def _leave(self, number: int, reason: FinishReason) -> Sequence | None:
+        """A sequence ends; the one that held room is returned."""
+        sequence = self._running.pop(number, None)
+        queued = self._queued.pop(number, None)
+        if queued is not None:
+            self._waiting.remove(queued)
+        for ended in (sequence, queued):
+            if ended is not None:
+                ended.finish = reason
+        return sequence
 
 
-def _blocks(sequence: Sequence) -> int:
-    return blocks_for(sequence.request.maximum_tokens)
-
-
-def _opening(sequence: Sequence) -> OpeningOrder:
-    return OpeningOrder(sequence.id, _blocks(sequence) * BLOCK_TOKENS, sequence.request.sampling, sequence.generated)
+def _urgency(sequence: Sequence) -> tuple[int, int]:
+    """The lower, the later it is thrown out: by priority, then by age."""
+    return (sequence.request.caller.priority, sequence.id)
 
 
 def _segment(sequence: Sequence, count: int) -> SegmentOrder:
-    return SegmentOrder(sequence.id, sequence.computed, count, sample=count == sequence.pending)
+    start = sequence.computed + sequence.flying
+    return SegmentOrder(sequence.id, start, count, sample=count == sequence.pending)
 
 
 def _next_tokens(sequence: Sequence, count: int) -> list[int]:
-    return sequence.history[sequence.computed : sequence.computed + count]
+    start = sequence.computed + sequence.flying
+    return sequence.history[start : start + count]

@@ -75,13 +75,24 @@ class GenerationRequest:
 @dataclass(slots=True)
 class Sequence:
     """One request on its way. `history` is prompt and generated tokens; the first `computed` of them have their keys
-    and values on every stage.
+    and values on every stage, the next `flying` are under way there.
     """
 
     id: int
     request: GenerationRequest
     history: list[int] = field(init=False)
     computed: int = 0
+    flying: int = 0
+    blocks: int = 0
+    """Room for keys and values that the stages hold for it."""
+    cached: int = 0
+    """Tokens of its prompt whose keys and values were there already when it was admitted."""
+    failures: int = 0
+    """Steps that failed under it since its last token."""
+    attempt: int = 0
+    """Grows whenever its keys and values are forgotten: what is still under way for an earlier attempt is void."""
+    last_step: int = 0
+    """The latest step that it had a part in."""
     finish: FinishReason | None = None
 
     def __post_init__(self) -> None:
@@ -93,17 +104,28 @@ class Sequence:
 
     @property
     def pending(self) -> int:
-        """Tokens to compute before the next one can be sampled: 1 while decoding."""
-        return len(self.history) - self.computed
+        """Tokens to send down the chain before the next one can be sampled: 1 while decoding, 0 while it is awaited."""
+        return len(self.history) - self.computed - self.flying
+
+    @property
+    def is_decoding(self) -> bool:
+        """It needs one token of each step, or has it under way."""
+        return self.pending <= 1
 
     def append(self, token: int) -> FinishReason | None:
         """Take a sampled token; the reason when it is the last one."""
         self.history.append(token)
+        self.failures = 0
         if token in self.request.end_of_sequence:
             self.finish = FinishReason.STOP
         elif len(self.history) >= self.request.maximum_tokens:
             self.finish = FinishReason.LENGTH
         return self.finish
+
+    def forget(self) -> None:
+        """Its keys and values are gone: all of its history is to be computed again."""
+        self.computed = self.flying = self.blocks = 0
+        self.attempt += 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,9 +75,24 @@ class Stage:
 
         Raises UsageError beyond the model's context, UnavailableError when the pool is full.
         """
-        if tokens > blocks_for(self.context_length) * BLOCK_TOKENS:
-            raise UsageError("a sequence longer than the model's context", field="max_tokens")
+        self._check_context(tokens)
         self._pool.reserve(sequence, tokens)
+
+    def grow(self, sequence: int, tokens: int) -> None:
+        """Room for `tokens` tokens in all. Raises like `reserve`, MessageError on an unknown sequence."""
+        self._check_context(tokens)
+        self._pool.grow(sequence, tokens)
+
+    def copy(self, donor: int, sequence: int, tokens: int) -> None:
+        """`sequence`, just opened, begins with the first `tokens` tokens of `donor`. Raises MessageError."""
+        self._pool.copy(donor, sequence, tokens)
+
+    def adopt(self, donor: int, sequence: int, tokens: int, reserve: int) -> None:
+        """Open `sequence` in the room of `donor`, which ends, with the first `tokens` of its tokens. Raises like
+        `grow`.
+        """
+        self._check_context(reserve)
+        self._pool.adopt(donor, sequence, tokens, reserve)
 
     def free(self, sequence: int) -> None:
         """Close a sequence; of an unknown one: nothing."""
@@ -103,6 +118,10 @@ class Stage:
         check_layers(current.layers, len(self.layers))
         self._pool.advance(segments)
         return output
+
+    def _check_context(self, tokens: int) -> None:
+        if tokens > blocks_for(self.context_length) * BLOCK_TOKENS:
+            raise UsageError("a sequence longer than the model's context", field="max_tokens")
 
     def _forward(self, current: Pass, inputs: dict[str, torch.Tensor], sample_rows: Sequence[int]) -> torch.Tensor:
         options = {"use_cache": False, "mohawk_pass": current}

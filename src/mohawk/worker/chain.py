@@ -16,7 +16,7 @@ from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener
 from mohawk.contract.messages import Message, Purpose, Route, Session
 from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
-from mohawk.errors import MessageError, MohawkError, PolicyError, UnavailableError
+from mohawk.errors import ChainBrokenError, MessageError, MohawkError, PolicyError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.transport.link import Link
 from mohawk.worker.runner import Outcome
@@ -148,7 +148,7 @@ class Chain:
         number = step.part.number
         if step.rest:
             if self._next is None or self._route is None:
-                raise UnavailableError("the next stage is gone")
+                raise ChainBrokenError("the next stage is gone")
             self._forwarded = number
             self._next.send(Step(number, self._route.epoch, step.rest), outcome.activations)
         elif self.report is not None:
@@ -159,7 +159,7 @@ class Chain:
         deadline.
         """
         self._next = None
-        self._fail(self._forwarded, UnavailableError("the next stage is gone"))
+        self._fail(self._forwarded, ChainBrokenError("the next stage is gone"))
 
     def _fail(self, number: int, error: MohawkError) -> None:
         if self.report is not None:

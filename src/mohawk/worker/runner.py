@@ -31,7 +31,7 @@ class Runner:
         self._sampler = Sampler()
 
     def run(self, part: StagePart, body: bytearray) -> Outcome:
-        """Close, open, compute, sample: in this order, so that what closes makes room for what opens.
+        """Close, retire, grow, open, compute, sample: in this order, so that what closes makes room for the others.
 
         `body`: [rows, hidden size] activations, or empty on the first stage. Raises MohawkError.
         """
@@ -39,15 +39,29 @@ class Runner:
         for sequence in part.closed:
             self.stage.free(sequence)
             self._sampler.close(sequence)
+        for sequence in part.retired:
+            self._sampler.close(sequence)
+        for growth in part.growths:
+            self.stage.grow(growth.sequence, growth.reserve_tokens)
         for opening in part.openings:
             self._open(opening)
         activations, tokens = self._compute(part, body) if part.segments else (memoryview(b""), ())
         return Outcome(activations, tokens, int((time.perf_counter() - begin) * 1e6))
 
     def _open(self, opening: Opening) -> None:
-        self.stage.reserve(opening.sequence, opening.reserve_tokens)
+        self._take_room(opening)
         if opening.sampling is not None:
             self._sampler.open(opening.sequence, opening.sampling, opening.generated)
+
+    def _take_room(self, opening: Opening) -> None:
+        source = opening.source
+        if source is not None and source.adopts:
+            self.stage.adopt(source.donor, opening.sequence, source.tokens, opening.reserve_tokens)
+            self._sampler.close(source.donor)
+            return
+        self.stage.reserve(opening.sequence, opening.reserve_tokens)
+        if source is not None:
+            self.stage.copy(source.donor, opening.sequence, source.tokens)
 
     def _compute(self, part: StagePart, body: bytearray) -> tuple[memoryview, tuple[SampledToken, ...]]:
         stage = self.stage

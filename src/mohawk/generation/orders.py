@@ -1,0 +1,63 @@
+"""What one step asks of every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mohawk.nouns.model import SamplingParameters
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOrder:
+    """`count` tokens of one sequence from position `start`; `sample`: the last of them asks for a next token."""
+
+    sequence: int
+    start: int
+    count: int
+    sample: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a new sequence has its first `tokens` tokens from: `donor`'s keys and values, copied, or with all of its
+    room taken over (`adopts`), which ends the donor.
+    """
+
+    donor: int
+    tokens: int
+    adopts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningOrder:
+    """A sequence new to the stages: tokens of KV to reserve (whole blocks), and what its sampler starts from."""
+
+    sequence: int
+    reserve_tokens: int
+    sampling: SamplingParameters
+    generated: tuple[int, ...]
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthOrder:
+    """A sequence needs more room: `reserve_tokens` in all."""
+
+    sequence: int
+    reserve_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """One step, in the order in which a stage does it: `closed` are freed, `retired` sample no more, `growths` and
+    `openings` take room, the segments are computed. `token_ids`: those of all segments, in order. An order without
+    segments only closes.
+    """
+
+    number: int
+    segments: tuple[SegmentOrder, ...]
+    token_ids: tuple[int, ...]
+    openings: tuple[OpeningOrder, ...] = ()
+    growths: tuple[GrowthOrder, ...] = ()
+    closed: tuple[int, ...] = ()
+    retired: tuple[int, ...] = ()

@@ -1,0 +1,56 @@
+"""How much of a prompt a step may take without stalling those who are reading their answers.
+
+What a step costs is measured as it is served: a part that decoding takes, and a part for each prompt token beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STRETCH = 1.6
+"""A step with a piece of a prompt may take so many times what it takes without: below 2, so that even the slowest steps
+of a long prompt keep a reader's pace.
+"""
+SMALLEST_PIECE = 8
+"""Prompt tokens that every step may take, however slow: a prompt is never starved."""
+FIRST_PATIENCE_SECONDS = 30.0
+"""For a step before anything is known: of a full token budget on a slow machine."""
+LEAST_PATIENCE_SECONDS = 5.0
+PATIENCE = 20
+"""A step is late when it takes so many times what was measured."""
+_WEIGHT = 0.2
+"""Of the newest measurement in the running means."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """Running means, in seconds. Nothing is known before the first steps; then a piece is the smallest."""
+
+    decode: float | None = None
+    """A step that only decodes."""
+    prompt_token: float | None = None
+    """What one more prompt token adds."""
+
+    def observe(self, *, decoding: int, prompt_tokens: int, seconds: float) -> None:
+        """A step that decoded so many sequences, beside so many prompt tokens, occupied the chain for so long."""
+        if not prompt_tokens:
+            self.decode = _mix(self.decode, seconds)
+            return
+        base = (self.decode or 0.0) if decoding else 0.0
+        self.prompt_token = _mix(self.prompt_token, max(seconds - base, 0.0) / prompt_tokens)
+
+    def allowance(self) -> int:
+        """Prompt tokens that a step may take while somebody decodes."""
+        if self.decode is None or not self.prompt_token:
+            return SMALLEST_PIECE
+        return max(SMALLEST_PIECE, int((STRETCH - 1.0) * self.decode / self.prompt_token))
+
+    def patience(self, tokens: int) -> float:
+        """Seconds after which a step of so many tokens must have come back."""
+        if self.decode is None or self.prompt_token is None:
+            return FIRST_PATIENCE_SECONDS
+        return max(LEAST_PATIENCE_SECONDS, PATIENCE * (self.decode + tokens * self.prompt_token))
+
+
+def _mix(mean: float | None, value: float) -> float:
+    return value if mean is None else mean + _WEIGHT * (value - mean)

@@ -1,0 +1,81 @@
+"""Who waits, and whose turn it is: fair between tenants, by urgency within one.
+
+The virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024): each tenant has a
+counter of the tokens it was served, and the one with the lowest goes first, so that a tenant who asks for much delays
+nobody but itself. A tenant that comes back after a pause is lifted to the lowest counter of those who wait: idling
+saves up no claim.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from mohawk.generation.session import Caller, Priority, Sequence
+
+_SHARE = {Priority.HIGH: 4, Priority.NORMAL: 2, Priority.LOW: 1}
+"""Of tenants that ask for more than there is, one at HIGH gets four times the tokens of one at LOW. Nobody starves."""
+GENERATED_WEIGHT = 2
+"""A generated token takes a step of its own; prompt tokens share one."""
+
+
+@dataclass(slots=True)
+class _Tenant:
+    served: float = 0.0
+    waiting: list[tuple[Priority, int, Sequence]] = field(default_factory=list)
+    """A heap: the most urgent first, then in order of arrival (sequence ids grow)."""
+
+
+class WaitingRoom:
+    """Sequences that were not admitted yet, or were thrown out again."""
+
+    def __init__(self) -> None:
+        self._tenants: dict[str, _Tenant] = {}
+        self._size = 0
+        self._gone: set[int] = set()
+        """Left while waiting; taken out of the heaps when they come up."""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, sequence: Sequence) -> None:
+        """Wait, behind those of its own tenant that are as urgent and came earlier."""
+        caller = sequence.request.caller
+        tenant = self._tenants.setdefault(caller.tenant, _Tenant())
+        if not tenant.waiting:
+            lowest = min((other.served for other in self._tenants.values() if other.waiting), default=tenant.served)
+            tenant.served = max(tenant.served, lowest)
+        heapq.heappush(tenant.waiting, (caller.priority, sequence.id, sequence))
+        self._size += 1
+
+    def remove(self, sequence: Sequence) -> None:
+        """A sequence that is waiting leaves."""
+        self._gone.add(sequence.id)
+        self._size -= 1
+        self._drop_gone(self._tenants[sequence.request.caller.tenant])
+
+    def next(self) -> Sequence | None:
+        """Whose turn it is; it stays until `take`."""
+        waiting = [(tenant.served, name) for name, tenant in self._tenants.items() if tenant.waiting]
+        return self._tenants[min(waiting)[1]].waiting[0][2] if waiting else None
+
+    def take(self) -> Sequence:
+        """The one whose turn it is, out of the room. Its prompt is charged, once."""
+        sequence = self.next()
+        assert sequence is not None  # the caller looked
+        tenant = self._tenants[sequence.request.caller.tenant]
+        heapq.heappop(tenant.waiting)
+        self._size -= 1
+        self._drop_gone(tenant)
+        if not sequence.attempt:
+            self.charge(sequence.request.caller, len(sequence.request.prompt))
+        return sequence
+
+    def charge(self, caller: Caller, tokens: float) -> None:
+        """`tokens` were computed for this caller."""
+        tenant = self._tenants.setdefault(caller.tenant, _Tenant())
+        tenant.served += tokens / _SHARE[caller.priority]
+
+    def _drop_gone(self, tenant: _Tenant) -> None:
+        while tenant.waiting and tenant.waiting[0][1] in self._gone:
+            self._gone.discard(heapq.heappop(tenant.waiting)[1])
