@@ -107,7 +107,7 @@ def test_a_step_held_back_by_workers_who_answer_heartbeats_breaks_the_chain() ->
     assert story.broken == []
     story.now = 105.1
     pipeline.check_deadlines()
-    assert story.broken == [(None, "unavailable")]
+    assert story.broken == [(None, "step_overdue")]
 
 
 def test_what_was_under_way_when_the_chain_broke_is_void() -> None:

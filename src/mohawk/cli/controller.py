@@ -49,6 +49,9 @@ def run(
     join_host: Annotated[str, typer.Option(help="Address of the join port; workers must reach it.")] = "127.0.0.1",
     join_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for `mohawk worker join`.")] = 8002,
     password_file: PasswordFileOption = None,
+    spare: Annotated[
+        list[str] | None, typer.Option(help="NAME=HOST:PORT of a worker that stands by for a lost one; repeat.")
+    ] = None,
 ) -> None:
     """Serve a sealed model, until Ctrl-C. Waits for workers that do not run yet: they may have to join first."""
     from mohawk.cli.deployment import parse_compute
@@ -82,6 +85,7 @@ def run(
         folder=folder,
         provider=name_provider(key, settings),
         targets=tuple(parse_target(text) for text in worker),
+        spares=tuple(parse_target(text) for text in spare or ()),
         compute=parse_compute(dtype),
         kv_tokens=kv_tokens,
         maximum_requests=settings.max_concurrent_sessions,

@@ -39,7 +39,7 @@ API_HOSTS = ("localhost", "127.0.0.1")
 @dataclass(frozen=True, slots=True)
 class DeploymentOptions:
     """`model` None: the demo model. `compute` None: the weights' own type. Ports of 0 are chosen by the system; without
-    a `join_port` nobody can join. `password`: of the authority's keys.
+    a `join_port` nobody can join. `spares`: workers that stand by. `password`: of the authority's keys.
     """
 
     model: Path | None
@@ -51,6 +51,7 @@ class DeploymentOptions:
     operator_port: int = 8004
     join_host: str = "127.0.0.1"
     join_port: int | None = None
+    spares: int = 0
     password: bytes | None = field(default=None, repr=False)
 
 
@@ -91,8 +92,8 @@ class Deployment:
         return authority
 
     async def start_workers(self, authority: AuthorityFolder) -> None:
-        """One child per stage, side by side."""
-        names = [f"worker-{number}" for number in range(1, self.options.workers + 1)]
+        """One child per stage, and those that stand by, side by side."""
+        names = [f"worker-{number}" for number in range(1, self.options.workers + self.options.spares + 1)]
         self.children = await gather_or_cancel(self._start_worker(authority, name) for name in names)
 
     async def start_controller(self, authority: AuthorityFolder, ports: list[int] | None = None) -> None:
@@ -109,7 +110,8 @@ class Deployment:
             authority=authority,
             folder=self.prepared.folder,
             provider=self.options.provider,
-            targets=targets,
+            targets=targets[: self.options.workers],
+            spares=targets[self.options.workers :],
             compute=self.options.compute,
             kv_tokens=self.options.kv_tokens,
             maximum_requests=self.settings.max_concurrent_sessions,

@@ -43,7 +43,7 @@ def print_status(reply: StatusReply) -> None:
         ("layers", "worker", "state", "evidence", "sealed", "in memory", "locked", "sent", "refused tickets"),
         [
             (
-                worker.run_id,
+                f"{worker.run_id} (spare)" if worker.is_spare else worker.run_id,
                 f"{worker.name} {worker.address}",
                 worker.state.name.lower(),
                 worker.evidence,

@@ -23,6 +23,7 @@ def up(
         Path | None, typer.Argument(help="Model folder, plain or sealed; default: the demo model.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-n", min=1, help="Worker processes, one stage each.")] = 2,
+    spares: Annotated[int, typer.Option(min=0, help="Workers more, that stand by for a lost one.")] = 0,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the HTTPS API.")] = 8443,
@@ -53,6 +54,7 @@ def up(
         operator_port,
         join_host,
         join_port,
+        spares,
         passwords.to_open(is_encrypted=authority.is_encrypted) if authority.exists else passwords.given(),
     )
     with progress_bars() as report:
@@ -91,7 +93,9 @@ def announce(deployment: Deployment, *, as_json: bool) -> None:
         ports = {"operator_port": deployment.operator_port, "join_port": deployment.controller.join_port}
         print_json(facts | extra | ports)
         return
-    typer.echo(f"serving {deployment.controller.engine.model_id} on {len(deployment.children)} workers")
+    options = deployment.options
+    workers = f"{options.workers} workers" + (f", {options.spares} more stand by" if options.spares else "")
+    typer.echo(f"serving {deployment.controller.engine.model_id} on {workers}")
     for name, value in facts.items():
         typer.echo(f"  {name}={value}")
     typer.echo("next: `mohawk shell` opens a shell with these set; `mohawk chat`, `mohawk status`; Ctrl-C stops")

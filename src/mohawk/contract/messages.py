@@ -106,10 +106,14 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply:
+    """`last_step`: the newest step that this stage has done; `compute_microseconds`: what all of them took it."""
+
     number: int
     state: WorkerState
     resident_bytes: int
     refused_tickets: int = 0
+    last_step: int = 0
+    compute_microseconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class Route:
     """Where this stage sends its activations; no `next`: it is the last and answers the controller.
 
     `previous`: the SPIFFE id of the only peer that may send this stage steps. `plan` (SHA-256), `stage` (from 0) and
-    `connection_id` (random) are what this stage's tickets are bound to.
+    `connection_id` (random) are what this stage's tickets are bound to. `fresh`: the stage forgets all sequences first.
     """
 
     epoch: int
@@ -206,6 +210,7 @@ class Route:
     plan: bytes
     stage: int
     connection_id: bytes
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         check_text(self.previous)
@@ -274,7 +279,9 @@ class SliceStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """`run_id` is empty where there is no stage; `sealed_bytes` counts all of `slices`."""
+    """`run_id` is empty where there is no stage; `sealed_bytes` counts all of `slices`. A spare has no place in the
+    chain; its run is what it holds ready.
+    """
 
     name: str
     address: str
@@ -289,6 +296,7 @@ class WorkerStatus:
     resident_bytes: int
     sent_bytes: int
     refused_tickets: int = 0
+    is_spare: bool = False
 
     def __post_init__(self) -> None:
         check_text(self.name, self.address, self.evidence, self.run_id)

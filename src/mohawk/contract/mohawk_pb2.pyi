@@ -165,16 +165,20 @@ class Heartbeat(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
-    __slots__ = ("number", "state", "resident_bytes", "refused_tickets")
+    __slots__ = ("number", "state", "resident_bytes", "refused_tickets", "last_step", "compute_microseconds")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_TICKETS_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEP_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
     number: int
     state: WorkerState
     resident_bytes: int
     refused_tickets: int
-    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
+    last_step: int
+    compute_microseconds: int
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ..., last_step: _Optional[int] = ..., compute_microseconds: _Optional[int] = ...) -> None: ...
 
 class LoadStage(_message.Message):
     __slots__ = ("manifest", "run_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
@@ -253,20 +257,22 @@ class Session(_message.Message):
     def __init__(self, version: _Optional[str] = ..., group: _Optional[str] = ..., suite: _Optional[str] = ..., peer: _Optional[str] = ..., rtt_microseconds: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("epoch", "next", "previous", "plan", "stage", "connection_id")
+    __slots__ = ("epoch", "next", "previous", "plan", "stage", "connection_id", "fresh")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     next: Hop
     previous: str
     plan: bytes
     stage: int
     connection_id: bytes
-    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[int] = ..., connection_id: _Optional[bytes] = ...) -> None: ...
+    fresh: bool
+    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[int] = ..., connection_id: _Optional[bytes] = ..., fresh: _Optional[bool] = ...) -> None: ...
 
 class RouteReady(_message.Message):
     __slots__ = ("epoch", "session")
@@ -491,7 +497,7 @@ class StatusReply(_message.Message):
     def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
-    __slots__ = ("name", "address", "state", "evidence", "run_id", "slices", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets")
+    __slots__ = ("name", "address", "state", "evidence", "run_id", "slices", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets", "is_spare")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -505,6 +511,7 @@ class WorkerStatus(_message.Message):
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_TICKETS_FIELD_NUMBER: _ClassVar[int]
+    IS_SPARE_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     state: WorkerState
@@ -518,7 +525,8 @@ class WorkerStatus(_message.Message):
     resident_bytes: int
     sent_bytes: int
     refused_tickets: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., run_id: _Optional[str] = ..., slices: _Optional[_Iterable[_Union[SliceStatus, _Mapping]]] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ...) -> None: ...
+    is_spare: bool
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., evidence: _Optional[str] = ..., run_id: _Optional[str] = ..., slices: _Optional[_Iterable[_Union[SliceStatus, _Mapping]]] = ..., sealed_bytes: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., locked_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ..., is_spare: _Optional[bool] = ...) -> None: ...
 
 class SliceStatus(_message.Message):
     __slots__ = ("slice_id", "digest", "sealed_bytes")

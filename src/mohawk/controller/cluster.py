@@ -19,10 +19,10 @@ from mohawk.controller.loading import Progress, ServingOptions, StageLoader
 from mohawk.controller.member import Member, StepEvents, ignore
 from mohawk.controller.tasks import gather_or_cancel
 from mohawk.controller.tickets import TicketWriter, new_connection_id, plan_digest
-from mohawk.errors import UnavailableError, UsageError, WorkerLostError
+from mohawk.errors import ChainBrokenError, MohawkError, UnavailableError, UsageError, WorkerLostError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.nouns.model import DataType
-from mohawk.nouns.plan import Plan
+from mohawk.nouns.plan import Plan, PlannedStage
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
@@ -39,8 +39,20 @@ def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
     return max(1, min(wanted, PARSER_MAXIMUM[FrameKind.STEP] // (hidden_size * compute.size)))
 
 
+class StageUnroutedError(ChainBrokenError):
+    """A stage could not take its place in the chain: it is gone, or does not reach the next one. `stage`: its
+    number.
+    """
+
+    def __init__(self, stage: int, cause: MohawkError) -> None:
+        super().__init__(f"stage {stage + 1} has no place in the chain: {cause.message}", hint=cause.hint)
+        self.stage = stage
+
+
 class Cluster:
-    """The workers of one plan, connected and routed. `send` puts a step on the first worker's connection."""
+    """The workers of one plan, connected and routed, and those that stand by. `send` puts a step on the first worker's
+    connection.
+    """
 
     def __init__(self, context: NodeContext, folder: SealedFolder, options: ServingOptions, plan: Plan) -> None:
         self.context = context
@@ -52,6 +64,9 @@ class Cluster:
         self.tickets: tuple[TicketWriter, ...] = ()
         """One writer per stage, for the epoch that is routed."""
         self.members: list[Member] = []
+        """The chain, in order."""
+        self.spares: list[Member] = []
+        """Workers without a place in it."""
         self._steps: Link | None = None
 
     @property
@@ -76,13 +91,25 @@ class Cluster:
             for member, stage in zip(self.members, self.plan.stages, strict=True)
         )
 
+    @property
+    def everyone(self) -> tuple[Member, ...]:
+        return (*self.members, *self.spares)
+
     async def reconnect(self) -> None:
         """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError."""
-        await gather_or_cancel(member.reconnect(self.context) for member in self.members)
+        await gather_or_cancel(member.reconnect(self.context) for member in self.everyone)
 
-    async def reroute(self, events: StepEvents) -> None:
+    def replace(self, stage: int, member: Member) -> None:
+        """`member`, which holds this stage's layers, takes its place. `reroute` must follow."""
+        self.members[stage] = member
+        stages = list(self.plan.stages)
+        stages[stage] = PlannedStage(member.name, stages[stage].layers)
+        self.plan = Plan(tuple(stages))
+
+    async def reroute(self, events: StepEvents, *, fresh: bool = False) -> None:
         """Give every worker its place in the chain, under the next epoch and with fresh ticket keys. Only while no step
-        is under way. Raises MohawkError: the chain is broken then.
+        is under way. `fresh`: the stages forget all sequences. Raises MohawkError: the chain is broken then;
+        StageUnroutedError where a stage is known to be in the way.
         """
         self.epoch += 1
         old = self._steps
@@ -90,9 +117,12 @@ class Cluster:
             old.on_closed = ignore
         names = [str(member.link.peer.name) for member in self.members]
         plan = plan_digest(self.folder.manifest, list(zip(names, self.runs, strict=True)))
-        routes = [self._route(index, plan) for index in range(len(self.members))]
+        routes = [self._route(index, plan, fresh=fresh) for index in range(len(self.members))]
         for member, route in reversed(list(zip(self.members, routes, strict=True))):
-            await member.route(route)  # a stage must know its predecessor before that one dials it
+            try:
+                await member.route(route)  # a stage must know its predecessor before that one dials it
+            except MohawkError as error:
+                raise StageUnroutedError(route.stage, error) from error
         self.tickets = tuple(map(self._writer, self.members, routes))
         self._steps = await self._dial_first(events)
         if old is not None:
@@ -114,7 +144,7 @@ class Cluster:
     async def close(self) -> None:
         """Leave all workers: each drops its stage."""
         self.leave_chain()
-        await asyncio.gather(*(member.close() for member in self.members))
+        await asyncio.gather(*(member.close() for member in self.everyone))
 
     async def _connect(self, target: Target, events: StepEvents, waiting: Waiting | None) -> Member:
         """A worker that is not there yet may be starting: one whose last controller left begins anew."""
@@ -134,14 +164,14 @@ class Cluster:
         evidence = member.approval.evidence if member.approval is not None else SOFTWARE
         return TicketWriter(member.link.session, route, (self.options.hidden_size, self.options.compute), evidence)
 
-    def _route(self, index: int, plan: bytes) -> Route:
+    def _route(self, index: int, plan: bytes, *, fresh: bool) -> Route:
         before = self.context.credentials.name if index == 0 else self.members[index - 1].link.peer.name
         if index + 1 == len(self.members):
             following = None
         else:
             target = self.members[index + 1].target
             following = Hop(target.name, target.host, target.port)
-        return Route(self.epoch, following, str(before), plan, index, new_connection_id())
+        return Route(self.epoch, following, str(before), plan, index, new_connection_id(), fresh)
 
     async def _dial_first(self, events: StepEvents) -> Link:
         """The connection that steps leave on. Without it the plan is as lost as without the worker."""

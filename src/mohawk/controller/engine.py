@@ -20,7 +20,7 @@ from mohawk.contract.steps import StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
-from mohawk.errors import MessageError, MohawkError, RemoteError, UnavailableError
+from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError
 from mohawk.generation.batcher import Batcher, Progress
 from mohawk.generation.orders import StepOrder
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
@@ -157,9 +157,15 @@ class Engine:
     # ---- for whoever repairs the chain ------------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """No step leaves until `resume`, and none that is under way counts. Requests wait."""
+        """No step leaves until `resume`, and none that is under way counts. Requests wait; what was to be done between
+        two steps is not.
+        """
         self._is_held = True
         self._pipeline.forget()
+        begun = 0 if self._between_task is None else 1
+        for _, done in self._between[begun:]:
+            _settle(done, ChainBrokenError("the chain broke before this could be done", hint="try again"))
+        del self._between[begun:]
 
     def resume(self) -> None:
         """The chain is whole again, and its stages hold nothing: every sequence goes on from its tokens."""
@@ -176,9 +182,6 @@ class Engine:
         """Nothing can be served any more."""
         self._ended = self._ended or error
         self.hold()
-        for _, done in self._between:
-            _settle(done, self._ended)
-        self._between.clear()
         self._tell_all(self._ended)
 
     # ---- the pipeline's side ----------------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ class Engine:
                 _settle(done, error)
             else:
                 _settle(done, None)
-            self._between = self._between[1:]
+            del self._between[0]
         self._between_task = None
         self._poke()
 

@@ -61,7 +61,9 @@ class StageLoader:
         Raises like `deliver_run` and `Member.load`; whether it still has its earlier stage is then unknown.
         """
         member.sent_bytes = await self.deliver_run(member.target, layers, progress)
+        member.layers = None
         await member.load(self._order(layers, epoch), self.folder.manifest.find_run(layers), keys)
+        member.layers = layers
 
     def _order(self, layers: LayerRange, epoch: int) -> LoadStage:
         return LoadStage(

@@ -33,14 +33,17 @@ from mohawk.controller.keys import KeyRelease
 from mohawk.errors import MohawkError, RemoteError, UsageError, WorkerLostError
 from mohawk.identity.certificates import PeerIdentity
 from mohawk.identity.names import NodeName
+from mohawk.nouns.model import LayerRange
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 0.25
-PATIENCE_SECONDS = 1.0
-"""A worker that answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+HEARTBEAT_SECONDS = 0.2
+PATIENCE_SECONDS = 0.75
+"""A worker that serves and answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+LOADING_PATIENCE_SECONDS = 2.0
+"""While it loads: building a stage holds Python's lock for longer than computing does."""
 KEY_SECONDS = 30.0
 LOAD_SECONDS = 900.0
 """Opening, building and testing the largest slice on the slowest disk; a dead worker is noticed by heartbeats
@@ -77,12 +80,18 @@ class Member:
         self.resident_bytes = 0
         self.rtt_microseconds = 0
         self.sent_bytes = 0
+        self.layers: LayerRange | None = None
+        """The stage that it holds."""
+        self.last_step = 0
+        """The newest step that it says it has done."""
+        self.compute_microseconds = 0
+        """What all steps took it, as it says."""
         self.refused_tickets = 0
         """Step tickets that the worker refused: forged, repeated or out of order."""
         self.trust: TrustAccepted | None = None
         """The deny-list and root set that the worker last said it goes by."""
         self._link = link
-        self._events = events
+        self.events = events
         self._turn = asyncio.Lock()
         """One question at a time on one connection."""
         self.approval: Approval | None = None
@@ -194,9 +203,9 @@ class Member:
             case HeartbeatReply():
                 self._on_heartbeat(message)
             case StepResult():
-                self._events.on_result(self.name, message)
+                self.events.on_result(self.name, message)
             case StepFailure():
-                self._events.on_failure(self.name, message)
+                self.events.on_failure(self.name, message)
             case RenewalRequest():
                 self._on_renewal(message)
             case TrustAccepted():
@@ -218,8 +227,9 @@ class Member:
         self._sent_at = {number: at for number, at in self._sent_at.items() if number > reply.number}
         self.rtt_microseconds = int((time.monotonic() - sent) * 1e6)
         self.state, self.resident_bytes = reply.state, reply.resident_bytes
+        self.last_step, self.compute_microseconds = reply.last_step, reply.compute_microseconds
         if reply.refused_tickets > self.refused_tickets:
-            self._events.on_refused_tickets(str(self._link.peer.name), reply.refused_tickets - self.refused_tickets)
+            self.events.on_refused_tickets(str(self._link.peer.name), reply.refused_tickets - self.refused_tickets)
         self.refused_tickets = reply.refused_tickets
 
     async def _beat(self) -> None:
@@ -227,7 +237,8 @@ class Member:
         loop: a beat counts as unanswered only from the moment it was sent."""
         while not self._link.is_closing:
             now = time.monotonic()
-            if any(now - at > PATIENCE_SECONDS for at in self._sent_at.values()):
+            patience = PATIENCE_SECONDS if self.state is WorkerState.READY else LOADING_PATIENCE_SECONDS
+            if any(now - at > patience for at in self._sent_at.values()):
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
                 return
             self._beats += 1
@@ -245,7 +256,7 @@ class Member:
         lost = (
             error if isinstance(error, WorkerLostError) else WorkerLostError(f"worker {self.name} is gone", hint=hint)
         )
-        self._events.on_lost(self.name, lost)
+        self.events.on_lost(self.name, lost)
 
 
 def ignore(_link: Link, _error: MohawkError | None) -> None:

@@ -22,6 +22,16 @@ SendStep = Callable[[Step], None]
 Clock = Callable[[], float]
 
 
+class StepOverdueError(UnavailableError):
+    """A step did not come back in time, and every worker answers heartbeats. `number`: the step's."""
+
+    code = "step_overdue"
+
+    def __init__(self, number: int) -> None:
+        super().__init__("a step did not come back in time", hint="see `mohawk status`")
+        self.number = number
+
+
 def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
     """One part per stage: token ids in the first one's only, sampling and history in the last one's only."""
     segments = tuple(Segment(s.sequence, s.start, s.count, s.sample) for s in order.segments)
@@ -82,6 +92,7 @@ class Pipeline:
         self._writers: tuple[TicketWriter, ...] = ()
         self._flights: dict[int, _Flight] = {}
         self._landed = 0.0
+        self._has_landed = False
         self.listener: StepListener
 
     def rekey(self, epoch: int, writers: tuple[TicketWriter, ...], last: str) -> None:
@@ -98,6 +109,11 @@ class Pipeline:
         self._flights[order.number] = _Flight(order, now, now + seconds)
         self._send(Step(order.number, self._epoch, tickets))
 
+    def take_progress(self) -> bool:
+        """Whether a step has landed since this was asked last."""
+        has_landed, self._has_landed = self._has_landed, False
+        return has_landed
+
     def forget(self) -> None:
         """Whatever is under way does not count any more."""
         self._flights.clear()
@@ -108,8 +124,7 @@ class Pipeline:
         """
         oldest = next(iter(self._flights.values()), None)
         if oldest is not None and self._clock() > oldest.deadline:
-            error = UnavailableError("a step did not come back in time", hint="see `mohawk status`")
-            self.listener.on_broken(None, error)
+            self.listener.on_broken(None, StepOverdueError(oldest.order.number))
 
     def on_result(self, worker: str, result: StepResult) -> None:
         """A result nobody waits for is dropped: it can change nothing.
@@ -124,6 +139,7 @@ class Pipeline:
         for number in [number for number in self._flights if number < result.number]:
             self._miss(number, UnavailableError("a step was lost on its way"))  # results come in order
         flight, now = self._flights.pop(result.number), self._clock()
+        self._has_landed = True
         seconds, self._landed = now - max(flight.sent, self._landed), now
         self.listener.on_landed(flight.order, result, seconds)
 

@@ -17,10 +17,12 @@ from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Waiting, check_token_budget
 from mohawk.controller.engine import Engine
+from mohawk.controller.failover import Failover, Hooks
 from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.loading import Progress, ServingOptions
+from mohawk.controller.member import Member
 from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
@@ -38,7 +40,7 @@ from mohawk.host.sealed_folder import SealedFolder
 from mohawk.identity.changes import ChangeKind
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.identity.names import NodeName
-from mohawk.nouns.model import DataType
+from mohawk.nouns.model import DataType, LayerRange
 from mohawk.nouns.plan import Plan
 from mohawk.planning.placement import place_evenly
 from mohawk.transport.dial import Target
@@ -60,11 +62,13 @@ KEYS_IN_MEMORY = "In memory it is locked, and there only while stages load."
 
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
-    """What a controller is started with. `authority`: issues deny-lists and renews certificates. `record`, `note`: the
-    audit log. `plan` None: even by bytes, in the order of the targets. `compute` None: the weights' own type;
-    `kv_tokens` 0: a sensible number; `maximum_requests` are held at
-    once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that does not
-    answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
+    """What a controller is started with.
+
+    `authority`: issues deny-lists and renews certificates. `record`, `note`: the audit log. `targets`: the workers of
+    the chain; `spares`: those that stand by to take the stage of one that is lost. `plan` None: even by bytes, in the
+    order of the targets. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests`
+    are held at once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that
+    does not answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -72,6 +76,7 @@ class ControllerOptions:
     folder: SealedFolder
     provider: KeyProvider
     targets: tuple[Target, ...]
+    spares: tuple[Target, ...] = ()
     plan: Plan | None = None
     compute: DataType | None = None
     kv_tokens: int = 0
@@ -101,7 +106,6 @@ class Controller:
         self._listener: Listener | None = None
         self._joins: JoinListener | None = None
         self._is_up = False
-        self._reconnecting = asyncio.Lock()
         self.trust = TrustKeeper(
             options.authority, self._context, options.record, options.note, self._tell, self.reconnect
         )
@@ -110,7 +114,7 @@ class Controller:
         self.gate = ReleaseGate(
             options.authority,
             options.record,
-            lambda: self.cluster.members,
+            lambda: self.cluster.everyone,
             self._deny,
             must_have_hardware=options.must_have_hardware,
         )
@@ -119,6 +123,13 @@ class Controller:
         salt = random_bytes(SALT_SIZE)
         batcher = Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES, salt=salt)
         self.engine = Engine(prompting, batcher, self.pipeline, options.maximum_requests)
+        self.failover = Failover(
+            self.cluster,
+            self.engine,
+            self.pipeline,
+            (*options.targets, *options.spares),
+            Hooks(self._load, self._welcome, self._rekey),
+        )
 
     async def start(self, progress: Progress) -> int:
         """Open the join port, bring the workers up and open the operators' port; its number. Raises MohawkError."""
@@ -132,16 +143,15 @@ class Controller:
             pass
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
         with await self._open_model_key(keyring) as model_key:
-            keys = KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
-            await self.cluster.load(keys, progress)
+            await self.cluster.load(self._release(keyring, model_key), progress)
         await self.cluster.reroute(self.pipeline)
         self._rekey()
         for member in self.cluster.members:
-            member.on_renewal = self.trust.renew
-            member.tell(self.trust.latest())
+            self._welcome(member)
         service = OperatorService(self.status, self._change_desk(options), self.gate.ask)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
+        self.failover.start()
         self.gate.start()
         self._is_up = True
         return self._listener.port
@@ -149,6 +159,22 @@ class Controller:
     async def _open_model_key(self, keyring: Keyring) -> SecretBytes:
         """A token or a passphrase takes its time: in a thread. The key ends with the loads that need it."""
         return await asyncio.to_thread(open_model_key, self._options.provider, keyring)
+
+    def _release(self, keyring: Keyring, model_key: SecretBytes) -> KeyRelease:
+        options = self._options
+        return KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
+
+    async def _load(self, member: Member, layers: LayerRange) -> None:
+        """A stage onto a worker that stands by, through the same gate as at the start. Raises MohawkError."""
+        keyring = self._options.folder.keyring()
+        with await self._open_model_key(keyring) as model_key:
+            epoch, keys = self.cluster.epoch + 1, self._release(keyring, model_key)
+            await self.cluster.loader.load(member, layers, epoch, keys, lambda _name, _done, _size: None)
+
+    def _welcome(self, member: Member) -> None:
+        """To a worker that has just connected."""
+        member.on_renewal = self.trust.renew
+        member.tell(self.trust.latest())
 
     @property
     def join_port(self) -> int | None:
@@ -179,6 +205,7 @@ class Controller:
         self.trust.close()
         if self._joins is not None:
             await self._joins.close()
+        await self.failover.close()
         await self.engine.stop()
         if self._listener is not None:
             await self._listener.close()
@@ -188,11 +215,14 @@ class Controller:
         """Replace every connection between two steps: renewed certificates and fresh keys, no request the worse for it.
 
         Raises MohawkError; a chain that could not be put together again ends serving. While the start is under way
-        nothing is replaced: its connections are as fresh as can be.
+        nothing is replaced: its connections are as fresh as can be. While it is repaired neither: ChainBrokenError, at
+        once, for whoever keeps trust fresh must not wait for a worker that may never come back.
         """
         if not self._is_up:
             return
-        async with self._reconnecting:
+        if self.failover.turn.locked():
+            raise ChainBrokenError("the chain is being changed", hint="its connections are replaced when it is whole")
+        async with self.failover.turn:
             await self.cluster.reconnect()
             await self.engine.between_steps(self._reroute)
 
@@ -209,7 +239,7 @@ class Controller:
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets, self.cluster.members[-1].name)
 
     def _tell(self, update: TrustUpdate) -> None:
-        for member in self.cluster.members:
+        for member in self.cluster.everyone:
             member.tell(update)
 
     def status(self) -> StatusReply:

@@ -32,7 +32,7 @@ def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_
         key_provider=key_provider,
         compute=cluster.options.compute.value,
         uptime_seconds=uptime_seconds,
-        workers=tuple(_describe_worker(member, run) for member, run in zip(cluster.members, cluster.runs, strict=True)),
+        workers=_describe_workers(cluster),
         hops=_describe_hops(cluster),
         running_sequences=load.running,
         waiting_sequences=load.waiting,
@@ -41,14 +41,25 @@ def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_
     )
 
 
-def _describe_worker(member: Member, run: Run) -> WorkerStatus:
+def _describe_workers(cluster: Cluster) -> tuple[WorkerStatus, ...]:
+    """The chain in order, then those that stand by."""
+    chain = [_describe_worker(member, run) for member, run in zip(cluster.members, cluster.runs, strict=True)]
+    manifest = cluster.folder.manifest
+    spares = [
+        _describe_worker(member, manifest.find_run(member.layers) if member.layers else (), is_spare=True)
+        for member in cluster.spares
+    ]
+    return (*chain, *spares)
+
+
+def _describe_worker(member: Member, run: Run, *, is_spare: bool = False) -> WorkerStatus:
     ready = member.ready
     return WorkerStatus(
         name=member.name,
         address=f"{member.target.host}:{member.target.port}",
         state=member.state,
         evidence=member.evidence,
-        run_id=run_layers(run).slice_id,
+        run_id=run_layers(run).slice_id if run else "",
         slices=tuple(SliceStatus(part.slice_id, part.digest, part.sealed_bytes) for part in run),
         sealed_bytes=sum(part.sealed_bytes for part in run),
         weight_bytes=ready.weight_bytes if ready else 0,
@@ -57,6 +68,7 @@ def _describe_worker(member: Member, run: Run) -> WorkerStatus:
         resident_bytes=member.resident_bytes,
         sent_bytes=member.sent_bytes,
         refused_tickets=member.refused_tickets,
+        is_spare=is_spare,
     )
 
 

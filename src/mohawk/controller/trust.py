@@ -181,4 +181,8 @@ class TrustKeeper:
         if self._wants_reconnection or now - self._connected > RECONNECT_EVERY * (0.95 + 0.1 * self._jitter):
             self._wants_reconnection = False
             self._connected = now
-            await self._reconnect()
+            try:
+                await self._reconnect()
+            except MohawkError:
+                self._wants_reconnection = True  # the chain broke meanwhile: again, once it is whole
+                raise

@@ -126,6 +126,10 @@ class KVPool:
         """Give a sequence's room back; of an unknown sequence: nothing."""
         self._runs.pop(sequence, None)
 
+    def clear(self) -> None:
+        """Forget all sequences."""
+        self._runs.clear()
+
     def place(self, segments: Sequence[Segment]) -> tuple[Placement, ...]:
         """Where a pass's rows belong. Raises MessageError unless each continues its own sequence within its room."""
         placements = []

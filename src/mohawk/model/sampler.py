@@ -62,6 +62,10 @@ class Sampler:
         """Forget a sequence; of an unknown one: nothing."""
         self._open.pop(sequence, None)
 
+    def clear(self) -> None:
+        """Forget all sequences."""
+        self._open.clear()
+
     @torch.inference_mode()
     def sample(self, logits: torch.Tensor, places: Sequence[tuple[int, int]]) -> list[int]:
         """logits [n, vocabulary], and for each row its sequence and the position of the token to come -> n token ids.

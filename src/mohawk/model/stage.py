@@ -98,6 +98,10 @@ class Stage:
         """Close a sequence; of an unknown one: nothing."""
         self._pool.free(sequence)
 
+    def clear(self) -> None:
+        """Close all sequences."""
+        self._pool.clear()
+
     @torch.inference_mode()
     def run(
         self, segments: Sequence[Segment], rows: Sequence[int] | torch.Tensor, sample_rows: Sequence[int] = ()

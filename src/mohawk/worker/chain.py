@@ -35,11 +35,12 @@ DialNext = Callable[[Route], Awaitable[Link]]
 
 class AdmittedStep(NamedTuple):
     """A step whose ticket opened, and whose body has exactly the size that its part implies. `rest`: the tickets of the
-    stages behind.
+    stages behind. `route`: by which it came.
     """
 
     part: StagePart
     rest: tuple[bytes, ...]
+    route: Route
 
 
 class RefusedStep(NamedTuple):
@@ -59,6 +60,10 @@ class Chain:
         self._next: Link | None = None
         self._previous: Link | None = None
         self._forwarded = 0
+        self.last_step = 0
+        """The newest step that this stage has done."""
+        self.compute_microseconds = 0
+        """What all steps took to compute."""
         self._held = 0
         self._tickets: TicketReader | None = None
         self.refused_tickets = 0
@@ -95,6 +100,8 @@ class Chain:
 
     def close(self) -> None:
         """Leave the chain."""
+        if self._next is not None:
+            self._next.on_closed = _left
         for link in (self._previous, self._next):
             if link is not None:
                 link.abort()
@@ -107,15 +114,15 @@ class Chain:
         """
         step = admit_from_dialler(Purpose.STEP, header, body_length)
         assert isinstance(step, Step)  # the only message of this purpose and direction
-        if self._tickets is None:
+        if self._tickets is None or self._route is None:
             raise MessageError("a step for a worker that has no route")
         try:
             data = self._tickets.open(step.parts[0], self._station.expect(body_length), body_length)
         except RecordRefusedError:
             self.refused_tickets += 1
-            self._note(AuditEvent(EventKind.TICKETS_REFUSED, self._route.previous if self._route else ""))
+            self._note(AuditEvent(EventKind.TICKETS_REFUSED, self._route.previous))
             return RefusedStep()
-        return AdmittedStep(self._station.admit(data, body_length), step.parts[1:])
+        return AdmittedStep(self._station.admit(data, body_length), step.parts[1:], self._route)
 
     def _receive(self, link: Link, message: object, body: bytearray) -> None:
         if isinstance(message, RefusedStep):
@@ -146,11 +153,15 @@ class Chain:
 
     def _hand_on(self, step: AdmittedStep, outcome: Outcome) -> None:
         number = step.part.number
+        self.last_step = max(self.last_step, number)
+        self.compute_microseconds += outcome.compute_microseconds
+        if step.route is not self._route:  # it came before the route changed, and belongs nowhere now
+            return
         if step.rest:
-            if self._next is None or self._route is None:
+            if self._next is None:
                 raise ChainBrokenError("the next stage is gone")
             self._forwarded = number
-            self._next.send(Step(number, self._route.epoch, step.rest), outcome.activations)
+            self._next.send(Step(number, step.route.epoch, step.rest), outcome.activations)
         elif self.report is not None:
             self.report(StepResult(number, outcome.tokens, outcome.compute_microseconds))
 
@@ -170,3 +181,7 @@ def describe_session(link: Link) -> Session:
     """What this end saw of a connection, for status. Between stages no heartbeat measures a round trip: 0."""
     session = link.session
     return Session(session.version, session.group, session.suite, str(session.peer.name), rtt_microseconds=0)
+
+
+def _left(_link: Link, _error: MohawkError | None) -> None:
+    """A connection that we ended ourselves: nothing is lost."""

@@ -56,8 +56,7 @@ class ControlSession:
     def on_message(self, _link: Link, message: object, _body: bytearray) -> None:
         """Heartbeats are answered at once; everything else that takes time is one task at a time."""
         if isinstance(message, Heartbeat):
-            state, refused = self._station.state, self._chain.refused_tickets
-            self._link.send(HeartbeatReply(message.number, state, resident_bytes(), refused))
+            self._link.send(self._describe_ourselves(message.number))
         elif isinstance(message, TrustUpdate):
             self._link.send(self._trust.on_update(message))
         elif isinstance(message, RenewalGrant):
@@ -74,6 +73,17 @@ class ControlSession:
             self._begin(lambda: self._load(message))
         elif isinstance(message, Route):
             self._begin(lambda: self._set_route(message))
+
+    def _describe_ourselves(self, number: int) -> HeartbeatReply:
+        chain = self._chain
+        return HeartbeatReply(
+            number,
+            self._station.state,
+            resident_bytes(),
+            chain.refused_tickets,
+            chain.last_step,
+            chain.compute_microseconds,
+        )
 
     def adopt(self, link: Link) -> None:
         """The same controller's next connection: what was set up over the last one stays."""
@@ -120,6 +130,9 @@ class ControlSession:
 
     async def _set_route(self, route: Route) -> None:
         tickets = TicketReader(self._link.session, route, self._witness.evidence)
+        if route.fresh:
+            self._chain.close()  # no step of the old route may come between
+            await self._station.forget()
         self._link.send(RouteReady(route.epoch, await self._chain.set_route(route, tickets)))
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -48,6 +48,11 @@ class Runner:
         activations, tokens = self._compute(part, body) if part.segments else (memoryview(b""), ())
         return Outcome(activations, tokens, int((time.perf_counter() - begin) * 1e6))
 
+    def forget(self) -> None:
+        """No sequence is open any more."""
+        self.stage.clear()
+        self._sampler.clear()
+
     def _open(self, opening: Opening) -> None:
         self._take_room(opening)
         if opening.sampling is not None:

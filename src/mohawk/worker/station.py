@@ -98,6 +98,11 @@ class Station:
             raise MessageError("a step for a worker that holds no stage")
         return asyncio.get_running_loop().run_in_executor(self._compute, self._runner.run, part, body)
 
+    async def forget(self) -> None:
+        """No sequence is open any more, after whatever is still computing."""
+        if self._runner is not None:
+            await asyncio.get_running_loop().run_in_executor(self._compute, self._runner.forget)
+
     async def close(self) -> None:
         await self.drop()
         self._compute.shutdown()

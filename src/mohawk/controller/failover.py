@@ -1,0 +1,378 @@
+"""Keeping the chain whole: whoever is lost is replaced by a spare, and every sequence goes on from its tokens.
+
+Lost is a worker whose connection ended, or that answers no heartbeat, or holds steps back, or has become much slower
+than the others. A spare holds a stage ready, with its own sealed slices and keys: then a repair is a new route, and no
+more. One that holds another stage, or none, loads the lost one first. Without a spare every request hears why, at once,
+and the first worker that comes back, or another that was named, heals the chain.
+
+Rules, and what each stops:
+- A worker takes a stage only by the gate that every key goes through: a repair is no way round attestation.
+- After a repair no stage remembers a sequence: what a lost step left half-written is never attended to.
+- A worker that fails again and again is left alone for longer each time (`planning.breaker`).
+- What workers say of themselves decides who is replaced, never what is believed: a liar gains a replacement, its own or
+  its neighbour's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.controller.cluster import Cluster, StageUnroutedError
+from mohawk.controller.engine import Engine
+from mohawk.controller.member import Member
+from mohawk.controller.pipeline import Pipeline, StepOverdueError
+from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, RemoteError, UnavailableError, WorkerLostError
+from mohawk.nouns.model import LayerRange
+from mohawk.planning.breaker import Breaker
+from mohawk.planning.repair import (
+    Spare,
+    StageTime,
+    choose_readiness,
+    choose_replacement,
+    find_holdup,
+    find_slow_stage,
+)
+from mohawk.transport.dial import Target
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.25
+TEND_SECONDS = 0.5
+"""How often those who are not there are looked for."""
+STEADY_SECONDS = 60.0
+"""Of serving, after which a worker's earlier failures are forgotten."""
+WATCH_SECONDS = 5.0
+"""Over so long the stages' speeds are compared."""
+LEAST_COMPUTE = 0.2
+"""Below this part of that time a chain is idle, and its numbers say nothing."""
+REPAIRS_IN_VAIN = 3
+"""Repairs in a row after which no step came back: then requests are told, though each route could be set."""
+
+LoadStage = Callable[[Member, LayerRange], Awaitable[None]]
+"""Has a worker hold these layers, through the gate of every key. Raises MohawkError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the controller does for a repair. `welcome`: to a worker that has just connected; `rekey`: after each
+    route.
+    """
+
+    load: LoadStage
+    welcome: Callable[[Member], None]
+    rekey: Callable[[], None]
+
+
+class Failover:
+    """`targets`: every worker there is, in the chain or not. `turn` is held while the chain is being changed."""
+
+    def __init__(
+        self, cluster: Cluster, engine: Engine, pipeline: Pipeline, targets: tuple[Target, ...], hooks: Hooks
+    ) -> None:
+        self.turn = asyncio.Lock()
+        self._cluster = cluster
+        self._engine = engine
+        self._pipeline = pipeline
+        self._targets = {target.name: target for target in targets}
+        self._hooks = hooks
+        self._breakers = {target.name: Breaker() for target in targets}
+        self._drained: set[str] = set()
+        self._came = asyncio.Event()
+        """Somebody who can take a stage is there."""
+        self._repair: asyncio.Task[None] | None = None
+        self._is_broken = False
+        """Since the last route was set."""
+        self._greeting: dict[str, asyncio.Task[None]] = {}
+        self._steady: Counter[str] = Counter()
+        """For how many looks each worker has served without a failure."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._in_vain = 0
+        self._before: list[tuple[str, int]] = []
+
+    def start(self) -> None:
+        """From now on the chain is kept whole."""
+        loop = asyncio.get_running_loop()
+        self._engine.repair = self.on_broken
+        self._tasks = [loop.create_task(self._tend()), loop.create_task(self._watch_speed())]
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *self._greeting.values(), *([self._repair] if self._repair is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def on_broken(self, worker: str | None, error: MohawkError) -> None:
+        """The engine holds already."""
+        log.warning("the chain is broken%s: %s", f" at {worker}" if worker else "", error.message)
+        self._is_broken = True
+        self._in_vain = 0 if self._pipeline.take_progress() else self._in_vain + 1
+        if self._in_vain >= REPAIRS_IN_VAIN:
+            self._engine.give_up(error)
+        if worker is None:
+            self._blame(error)
+        if self._repair is None or self._repair.done():
+            self._repair = asyncio.get_running_loop().create_task(self._mend_until_whole(error))
+
+    async def drain(self, name: str) -> str:
+        """Move a worker's stage to a spare, between two steps; what was done, in a sentence. No request fails.
+
+        Raises NotFoundError, UnavailableError: there is no spare.
+        """
+        async with self.turn:
+            self._drained.add(name)
+            try:
+                return await self._drain(name)
+            except MohawkError:
+                self._drained.discard(name)
+                raise
+
+    # ---- repair -----------------------------------------------------------------------------------------------------
+
+    async def _mend_until_whole(self, error: MohawkError) -> None:
+        """Its outermost edge: a repair that goes wrong in itself is told, and tried again."""
+        begin = time.monotonic()
+        while True:
+            try:
+                async with self.turn:
+                    await self._mend(error)
+                log.info("the chain is whole again after %.2f s", time.monotonic() - begin)
+                return
+            except MohawkError as failure:
+                log.warning("the repair failed: %s", failure.message)
+                error = failure
+            except Exception:
+                log.exception("the repair failed")
+                error = UnavailableError("internal error while the chain was repaired")
+            self._in_vain += 1
+            if self._in_vain >= REPAIRS_IN_VAIN:
+                self._engine.give_up(error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _mend(self, error: MohawkError) -> None:
+        cluster = self._cluster
+        cluster.leave_chain()
+        while (stage := next((i for i, member in enumerate(cluster.members) if member.is_gone), None)) is not None:
+            await self._fill(stage, error)
+        self._is_broken = False
+        try:
+            await cluster.reroute(self._pipeline, fresh=True)
+        except StageUnroutedError as unrouted:
+            self._cut(self._in_the_way(unrouted.stage), unrouted)
+            raise
+        if self._is_broken:
+            raise ChainBrokenError("the chain broke again while it was repaired")
+        self._hooks.rekey()
+        self._before.clear()
+        self._engine.resume()
+
+    async def _fill(self, stage: int, error: MohawkError) -> None:
+        """Somebody else for a stage that is lost; without anybody, requests hear why, and it is waited for."""
+        cluster = self._cluster
+        lost, layers = cluster.members[stage], cluster.plan.stages[stage].layers
+        if (spare := self._take_spare(layers)) is None:
+            gone = WorkerLostError(f"worker {lost.name} is gone, and no spare is there", hint="start it again")
+            self._engine.give_up(error if isinstance(error, WorkerLostError) else gone)
+            self._came.clear()
+            await self._came.wait()
+            return
+        if spare.layers != layers:
+            try:
+                await self._hooks.load(spare, layers)
+            except MohawkError as failure:
+                self._cut(spare, failure)
+                return
+        log.warning("%s takes over %s from %s", spare.name, layers.slice_id, lost.name)
+        spare.events = self._pipeline
+        self._fail(lost.name)
+        cluster.replace(stage, spare)
+        if spare.is_gone:  # while it was loading: nobody else will say so
+            return
+        await lost.close()
+
+    def _take_spare(self, layers: LayerRange) -> Member | None:
+        cluster = self._cluster
+        cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
+        chosen = choose_replacement(layers, [Spare(spare.name, spare.layers) for spare in cluster.spares])
+        if chosen is None:
+            return None
+        member = next(spare for spare in cluster.spares if spare.name == chosen.name)
+        cluster.spares.remove(member)
+        return member
+
+    def _blame(self, error: MohawkError) -> None:
+        """Nobody is gone, yet no step comes back: whoever holds it back goes, if somebody could take its place."""
+        if isinstance(error, StepOverdueError) and self._cluster.spares:
+            members = self._cluster.members
+            holdup = find_holdup(error.number, [member.last_step for member in members])
+            self._cut(members[holdup], error)
+
+    def _in_the_way(self, stage: int) -> Member:
+        """Of a stage that could not be routed and the one behind it, the one that is at fault: the stage itself when it
+        is gone; else first the one behind, which did not let itself be reached, and the next time the stage itself.
+        """
+        members = self._cluster.members
+        if members[stage].is_gone or stage + 1 == len(members) or self._in_vain % 2:
+            return members[stage]
+        return members[stage + 1]
+
+    def _cut(self, member: Member, error: MohawkError) -> None:
+        log.warning("%s is left: %s", member.name, error.message)
+        self._fail(member.name)
+        member.events = _Quiet()
+        member.link.abort(WorkerLostError(f"worker {member.name} was left: {error.message}"))
+
+    def _fail(self, name: str) -> None:
+        self._breakers[name].fail(time.monotonic())
+        self._steady[name] = 0
+
+    async def _drain(self, name: str) -> str:
+        cluster = self._cluster
+        stage = next((index for index, member in enumerate(cluster.members) if member.name == name), None)
+        if stage is None:
+            spare = next((one for one in cluster.spares if one.name == name), None)
+            if spare is None:
+                raise NotFoundError("no worker of this name is here", hint="see `mohawk status`", field="name")
+            cluster.spares.remove(spare)
+            await spare.close()
+            return f"{name} stood by, and was let go"
+        old, layers = cluster.members[stage], cluster.plan.stages[stage].layers
+        spare = self._take_spare(layers)
+        if spare is None:
+            raise UnavailableError(f"no spare could take the stage of {name}", hint="start one with --spare")
+        if spare.layers != layers:
+            await self._hooks.load(spare, layers)
+        await self._engine.between_steps(lambda: self._swap(stage, spare))
+        old.events = _Quiet()
+        await old.close()
+        return f"{spare.name} took over {layers.slice_id} from {name}"
+
+    async def _swap(self, stage: int, spare: Member) -> None:
+        spare.events = self._pipeline
+        self._cluster.leave_chain()
+        self._cluster.replace(stage, spare)
+        try:
+            await self._cluster.reroute(self._pipeline, fresh=True)
+        except MohawkError as error:
+            self._engine.on_broken(None, error)
+            raise
+        self._hooks.rekey()
+        self._engine.resume()
+
+    # ---- those who stand by -----------------------------------------------------------------------------------------
+
+    async def _tend(self) -> None:
+        """Look for whoever is not there, and have those who stand by hold a stage ready."""
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            try:
+                self._find_missing()
+                await self._make_ready()
+                if self._pipeline.take_progress():
+                    self._forget_failures()
+            except Exception:  # the outermost edge: a fault of ours must not be the end of all repairs
+                log.exception("tending the spares failed")
+
+    def _find_missing(self) -> None:
+        cluster, now = self._cluster, time.monotonic()
+        cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
+        here = {member.name for member in cluster.everyone if not member.is_gone} | self._drained
+        self._greeting = {name: task for name, task in self._greeting.items() if not task.done()}
+        for name, target in self._targets.items():
+            if name not in here and name not in self._greeting and self._breakers[name].allows(now):
+                self._greeting[name] = asyncio.get_running_loop().create_task(self._greet(target))
+
+    async def _greet(self, target: Target) -> None:
+        """One that does not answer is no failure: it may be starting."""
+        try:
+            member = await Member.connect(self._cluster.context, target, _Quiet())
+        except UnavailableError:
+            self._breakers[target.name].release()
+            return
+        except MohawkError as error:  # it is not who it should be, or revoked
+            log.info("%s is not taken: %s", target.name, error.message)
+            self._fail(target.name)
+            return
+        self._hooks.welcome(member)
+        self._cluster.spares.append(member)
+        log.info("%s stands by", member.name)
+        self._came.set()
+
+    async def _make_ready(self) -> None:
+        """One at a time, and never while a repair needs them."""
+        cluster = self._cluster
+        if self.turn.locked() or any(member.is_gone for member in cluster.members):
+            return
+        idle = next((spare for spare in cluster.spares if spare.layers is None and not spare.is_gone), None)
+        if idle is None:
+            return
+        held = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.layers is not None]
+        stages = [
+            (stage.layers, sum(part.sealed_bytes for part in run))
+            for stage, run in zip(cluster.plan.stages, cluster.runs, strict=True)
+        ]
+        async with self.turn:
+            try:
+                await self._hooks.load(idle, choose_readiness(stages, held))
+            except MohawkError as error:
+                cluster.spares.remove(idle)
+                self._cut(idle, error)
+
+    def _forget_failures(self) -> None:
+        """Steps come back: whoever serves for long does what it is there for."""
+        self._in_vain = 0
+        for member in self._cluster.members:
+            self._steady[member.name] += 1
+            if self._steady[member.name] * TEND_SECONDS >= STEADY_SECONDS:
+                self._breakers[member.name].succeed()
+
+    # ---- those who have become slow ---------------------------------------------------------------------------------
+
+    async def _watch_speed(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            slow = self._find_slow()
+            if slow is not None and self._cluster.spares and not self.turn.locked():
+                log.warning("%s has become slow, and is replaced", slow.name)
+                self._fail(slow.name)
+                try:
+                    await self.drain(slow.name)
+                except MohawkError as error:
+                    log.warning("%s could not be replaced: %s", slow.name, error.message)
+                self._drained.discard(slow.name)
+
+    def _find_slow(self) -> Member | None:
+        """By what stages say their steps took since the last look."""
+        cluster = self._cluster
+        now = [(member.name, member.compute_microseconds) for member in cluster.members]
+        before, self._before = self._before, now
+        if [name for name, _ in before] != [name for name, _ in now]:
+            return None
+        seconds = [(new - old) / 1e6 for (_, new), (_, old) in zip(now, before, strict=True)]
+        if sum(seconds) < LEAST_COMPUTE * WATCH_SECONDS:
+            return None
+        sizes = [sum(part.sealed_bytes for part in run) for run in cluster.runs]
+        times = [StageTime(took, size / sum(sizes)) for took, size in zip(seconds, sizes, strict=True)]
+        slow = find_slow_stage(times)
+        return None if slow is None else cluster.members[slow]
+
+
+class _Quiet:
+    """For a worker that has no part in any step."""
+
+    def on_result(self, worker: str, _result: StepResult) -> None:
+        raise RemoteError(f"{worker} answered a step, and has no stage")
+
+    def on_failure(self, _worker: str, _failure: StepFailure) -> None:
+        """It was in the chain a moment ago, and says what is known."""
+
+    def on_lost(self, worker: str, _error: WorkerLostError) -> None:
+        log.info("%s stands by no longer", worker)
+
+    def on_refused_tickets(self, _worker: str, _count: int) -> None:
+        """It was sent none."""

@@ -1,0 +1,93 @@
+"""A worker that is lost under running streams: a spare takes its stage, and no token is lost, repeated or changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import Up, command_line, send
+from tests.e2e.streams import Streams, build_endless, client, wait_for_spares
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+
+CONTEXT = 1024
+TOKENS = 300
+PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(8)]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_endless(tmp_path_factory.mktemp("models") / "endless", CONTEXT)
+
+
+@pytest.fixture
+def start(source: Path, tmp_path: Path) -> Iterator[Callable[[int], Up]]:
+    running: list[Up] = []
+
+    def begin(spares: int) -> Up:
+        running.append(Up(tmp_path / "home", str(source), "--dtype", "float32", "--spares", str(spares)))
+        wait_for_spares(running[-1], spares)
+        return running[-1]
+
+    yield begin
+    for up in running:
+        up.kill()
+
+
+def alone(up: Up) -> list[list[int]]:
+    """Each answer of an undisturbed run."""
+    return [stream.tokens for stream in Streams(up, PROMPTS, TOKENS).finish()]
+
+
+def stage_pid(up: Up, stage: int) -> int:
+    """The process that holds a stage now."""
+    name = up.status()["workers"][stage]["name"]
+    return next(pid for pid in up.workers if f"/{name}/".encode() in command_line(pid))
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("wound", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_streams_go_on(
+    start: Callable[[int], Up], stage: int, wound: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = start(1)
+    expected = alone(up)
+    victim = stage_pid(up, stage)
+    running = Streams(up, PROMPTS, TOKENS)
+    try:
+        running.wait_for(40)
+        os.kill(victim, wound)
+        streams = running.finish()
+    finally:
+        send(victim, signal.SIGCONT)
+    assert [stream.error for stream in streams] == [None] * len(PROMPTS)
+    assert [stream.tokens for stream in streams] == expected
+    with capsys.disabled():
+        print(f"\n{wound.name} of stage {stage}: longest gap {max(stream.longest_gap for stream in streams):.2f} s")
+
+
+def test_without_a_spare_requests_hear_it_and_a_worker_that_comes_back_heals(start: Callable[[int], Up]) -> None:
+    """A frozen worker that goes on begins anew, and takes its stage again: nobody restarts the controller."""
+    up = start(0)
+    expected = alone(up)
+    victim = stage_pid(up, 1)
+    running = Streams(up, PROMPTS, TOKENS)
+    running.wait_for(20)
+    begin = time.monotonic()
+    os.kill(victim, signal.SIGSTOP)
+    streams = running.finish()
+    assert time.monotonic() - begin < 5
+    assert {stream.error["code"] for stream in streams if stream.error} == {"worker_lost"}
+    os.kill(victim, signal.SIGCONT)
+    deadline = time.monotonic() + 30
+    with client(up) as http:
+        url = up.url.removesuffix("/v1") + "/healthz"
+        while http.get(url).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert alone(up) == expected
