@@ -34,7 +34,10 @@ class Child:
 
     async def stop(self) -> None:
         """Cut the lifeline and wait; a worker that does not end by itself is killed."""
+        if self.lifeline < 0:
+            return
         os.close(self.lifeline)
+        self.lifeline = -1
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self.process.wait()
@@ -43,15 +46,15 @@ class Child:
             await self.process.wait()
 
 
-async def start_worker(identity: NodeIdentity, folder: Path) -> Child:
-    """Start a worker on a free port of 127.0.0.1 with its store in `folder`. Raises UnavailableError when it does not
-    come up.
+async def start_worker(identity: NodeIdentity, folder: Path, port: int = 0) -> Child:
+    """Start a worker on a free port of 127.0.0.1, or on this one, with its store in `folder`. Raises UnavailableError
+    when it does not come up.
     """
     name = identity.credentials.name.name
     log = folder / "worker.log"
     theirs, ours = os.pipe()
     try:
-        process = await _spawn(theirs, folder, log)
+        process = await _spawn(theirs, folder, log, port)
     finally:
         os.close(theirs)
     child = Child(name, 0, process, ours, log)
@@ -71,10 +74,10 @@ def interpreter() -> tuple[str, ...]:
     return sys.executable, "-P"
 
 
-async def _spawn(descriptor: int, folder: Path, log: Path) -> asyncio.subprocess.Process:
-    command = [*interpreter(), "-m", "mohawk", "worker", "run", "--json", "--port", "0"]
+async def _spawn(descriptor: int, folder: Path, log: Path, port: int) -> asyncio.subprocess.Process:
+    command = [*interpreter(), "-m", "mohawk", "worker", "run", "--json", "--port", str(port)]
     command += ["--identity-fd", str(descriptor), "--store", str(folder / "store")]
-    with log.open("wb") as errors:
+    with log.open("ab" if port else "wb") as errors:
         return await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,

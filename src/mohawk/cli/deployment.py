@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from mohawk.cli.preparation import PreparedModel, prepare_authority, prepare_mod
 from mohawk.config import Settings
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
-from mohawk.errors import UnavailableError, UsageError
+from mohawk.errors import MohawkError, UnavailableError, UsageError
 from mohawk.host.audit_trail import AuditTrail
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, write_file
@@ -31,8 +33,12 @@ from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType
 from mohawk.transport.dial import Target
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[str, int, int], None]
 """Told what is being done, the bytes done, and the bytes in all."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 30.0
 API_HOSTS = ("localhost", "127.0.0.1")
 
 
@@ -64,6 +70,8 @@ class Deployment:
     report: Progress
     prepared: PreparedModel | None = None
     children: list[Child] = field(default_factory=list)
+    keepers: list[asyncio.Task[None]] = field(default_factory=list)
+    """Each starts its child again when it ends."""
     trail: AuditTrail | None = None
     controller: Controller | None = None
     api: ApiServer | None = None
@@ -95,6 +103,8 @@ class Deployment:
         """One child per stage, and those that stand by, side by side."""
         names = [f"worker-{number}" for number in range(1, self.options.workers + self.options.spares + 1)]
         self.children = await gather_or_cancel(self._start_worker(authority, name) for name in names)
+        loop = asyncio.get_running_loop()
+        self.keepers = [loop.create_task(self._keep_running(authority, place)) for place in range(len(names))]
 
     async def start_controller(self, authority: AuthorityFolder, ports: list[int] | None = None) -> None:
         """Bring the workers up and open the operators' port. `ports`: where to reach the workers, if not directly."""
@@ -142,6 +152,9 @@ class Deployment:
 
     async def stop(self) -> None:
         """API first, so that nobody waits for a controller that is gone; then controller, then workers."""
+        for keeper in self.keepers:
+            keeper.cancel()
+        await asyncio.gather(*self.keepers, return_exceptions=True)
         if self.api is not None:
             await self.api.close()
             self.places.api_url.unlink(missing_ok=True)
@@ -151,11 +164,36 @@ class Deployment:
             self.trail.close()
         await asyncio.gather(*(child.stop() for child in self.children))
 
-    async def _start_worker(self, authority: AuthorityFolder, name: str) -> Child:
+    async def _keep_running(self, authority: AuthorityFolder, place: int) -> None:
+        """Start a worker that ended again, where it was: killed, or because it lost its controller and with it the
+        right to its keys. One that ends again and again is left alone for longer each time.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            child, since = self.children[place], time.monotonic()
+            await child.process.wait()
+            pause = FIRST_PAUSE_SECONDS if time.monotonic() - since > LONGEST_PAUSE_SECONDS else 2 * pause
+            await child.stop()  # our end of its pipe
+            log.warning("%s ended (%s); it is started again", child.name, child.process.returncode)
+            await self._restart(authority, place, pause)
+
+    async def _restart(self, authority: AuthorityFolder, place: int, pause: float) -> None:
+        while True:
+            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            child = self.children[place]
+            try:
+                self.children[place] = await self._start_worker(authority, child.name, child.port)
+            except MohawkError as error:
+                log.error("%s could not be started again: %s (%s)", child.name, error.message, error.hint)
+                pause *= 2
+            else:
+                return
+
+    async def _start_worker(self, authority: AuthorityFolder, name: str, port: int = 0) -> Child:
         credentials = authority.issue_node(Role.WORKER, name, datetime.now(UTC), LEAF_MAXIMUM)
         folder = self.places.worker(name)
         make_private_folder(folder)
-        return await start_worker(NodeIdentity(credentials, authority.pins(), authority.policy()), folder)
+        return await start_worker(NodeIdentity(credentials, authority.pins(), authority.policy()), folder, port)
 
     def _api_key(self) -> str:
         """This user's API key, made on first use."""
