@@ -91,7 +91,7 @@ def test_the_official_client_raises_its_own_errors() -> None:
                 with pytest.raises(openai.NotFoundError):
                     await client.chat.completions.create(model="gpt-4", messages=MESSAGES)
                 with pytest.raises(openai.BadRequestError) as refusal:
-                    await client.chat.completions.create(model=MODEL, messages=MESSAGES, n=2)
+                    await client.chat.completions.create(model=MODEL, messages=MESSAGES, n=9)
                 assert refusal.value.param == "n"
                 engine.fails_at, engine.failure = 3, UnavailableError("gone")
                 stream = await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)

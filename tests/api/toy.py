@@ -15,6 +15,7 @@ from mohawk.api.auth import ApiKeys, digest_key
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
+from mohawk.nouns.sampling import TokenLogprobs
 
 MODEL = "toy"
 END = 256
@@ -56,6 +57,9 @@ class ToyEngine:
     async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
         return await self.encode_text("".join(f"{turn['role']}: {turn['content']}\n" for turn in messages))
 
+    def token_bytes(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
     def health(self) -> None:
         if not self.is_healthy:
             raise MohawkError("worker w1 at /secret/place is gone")
@@ -77,7 +81,7 @@ class ToyEngine:
                 if text.is_stopped:
                     finish = FinishReason.STOP
                 shown += text.finish() if finish else ""
-                yield TextDelta(shown, count + 1, finish, token)
+                yield TextDelta(shown, count + 1, finish, token, _logprobs(request, token))
                 if finish:
                     return
         finally:
@@ -92,6 +96,14 @@ class ToyEngine:
             raise self.failure
         self.tokens += 1
         await asyncio.sleep(0)
+
+
+def _logprobs(request: GenerationRequest, token: int) -> TokenLogprobs | None:
+    """The chosen token with -0.25, the bytes after it with -1, -2, …"""
+    if not request.sampling.logprobs:
+        return None
+    others = range(1, request.sampling.top_logprobs + 1)
+    return TokenLogprobs(-0.25, tuple((token + step) % 256 for step in others), tuple(-float(step) for step in others))
 
 
 @asynccontextmanager

@@ -16,10 +16,6 @@ import pytest
 from tests.api.toy import MODEL, chat, post, refused
 
 KNOWN_BUT_NOT_DONE = {
-    "n": 2,
-    "logprobs": True,
-    "top_logprobs": 5,
-    "logit_bias": {"1": 5},
     "tools": [{"type": "function", "function": {"name": "f"}}],
     "tool_choice": "auto",
     "functions": [{"name": "f"}],
@@ -82,7 +78,7 @@ def test_what_we_cannot_do_is_refused_by_name(name: str) -> None:
     refused(chat(**{name: KNOWN_BUT_NOT_DONE[name]}), name)
 
 
-@pytest.mark.parametrize("name", ["best_of", "echo", "suffix", "logprobs"])
+@pytest.mark.parametrize("name", ["best_of", "echo", "suffix"])
 def test_the_same_for_plain_completions(name: str) -> None:
     for value in (2, True, "x"):
         refused({"model": MODEL, "prompt": "x", name: value}, name, path="/v1/completions")

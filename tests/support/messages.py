@@ -56,14 +56,18 @@ from mohawk.contract.operating import (
 from mohawk.contract.steps import Opening, SampledToken, Segment, StagePart, Step, StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import LogitBias, TokenLogprobs
 
 DIGEST = "0" * 64
 SLICES = (SliceStatus("slice_0_0", DIGEST, 1), SliceStatus("slice_1_1", "1" * 64, 1))
 SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "spiffe://mohawk/worker/a", 90)
+SAMPLING = SamplingParameters(
+    temperature=0.7, seed=5, logit_bias=(LogitBias(3, -1.5), LogitBias(1, 100.0)), logprobs=True, top_logprobs=2
+)
 PART = StagePart(
     segments=(Segment(1, 0, 3, False), Segment(9, 5, 1, True)),
     token_ids=(1, 2, 3, 4),
-    openings=(Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)), Opening(9, 16)),
+    openings=(Opening(1, 32, SAMPLING, (1, 2)), Opening(9, 16)),
     closed=(4,),
     number=6,
 )
@@ -90,7 +94,7 @@ EXAMPLES: tuple[Message, ...] = (
     SliceChunk(DIGEST, 1 << 40),
     SliceStored(DIGEST),
     Step(5, 1, (encode_part(PART), b"")),
-    StepResult(5, (SampledToken(1, 400), SampledToken(9, 3)), 31_000),
+    StepResult(5, (SampledToken(1, 400), SampledToken(9, 3, TokenLogprobs(-0.5, (3, 4), (-0.5, -2.0)))), 31_000),
     StepFailure(5, "unavailable", "no room"),
     StatusRequest(),
     StatusReply(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -20,33 +20,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from mohawk.api.answer import Answer, merge
 from mohawk.api.auth import ApiKeys
 from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
 from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
-from mohawk.api.openai import (
-    DONE,
-    Body,
-    ChatShape,
-    Extras,
-    Shape,
-    TextShape,
-    Usage,
-    error_body,
-    event,
-    model_body,
-    models_body,
-    status_body,
-)
-from mohawk.api.request import make_request
+from mohawk.api.openai import ChatShape, Extras, Shape, TextShape, model_body, models_body, status_body
+from mohawk.api.request import make_choice, make_requests
 from mohawk.api.schema import ChatBody, TextBody, read
 from mohawk.errors import MohawkError, NotFoundError
-from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
+from mohawk.generation.session import GenerationRequest
 
 LARGE_BODY = 64 << 10
 """Bytes; smaller ones are parsed in less time than handing them to a thread and back costs the others."""
-
-Deltas = AsyncGenerator[TextDelta, None]
 
 
 def build_app(engine: Engine, keys: ApiKeys) -> Starlette:
@@ -104,9 +90,10 @@ class _Completions:
     async def _answer(self, data: bytes, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
         _check_model(self._engine, body.model)
-        request = await make_request(self._engine, body)
-        answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
-        async with aclosing(self._engine.generate(request)) as deltas:
+        requests = await make_requests(self._engine, body)
+        choices = [make_choice(self._engine, request) for request in requests]
+        answer = Answer(self._make_shape(body, requests[0]), choices, len(requests[0].prompt), scope, send)
+        async with aclosing(merge([self._engine.generate(request) for request in requests])) as deltas:
             if body.stream:
                 await answer.stream(deltas)
             else:
@@ -122,64 +109,6 @@ class _Completions:
         name, now = uuid.uuid4().hex, int(time.time())
         extras = Extras(body.includes_usage, body.return_token_ids is True, request.prompt)
         return self._shape(name, now, self._engine.model_id, extras)
-
-
-class _Answer:
-    """Sends one answer, whole or in pieces."""
-
-    def __init__(self, shape: Shape, prompt_tokens: int, scope: Scope, send: Send) -> None:
-        self._shape = shape
-        self._usage = Usage(prompt_tokens, 0)
-        self._reason: FinishReason | None = None
-        self._scope = scope
-        self._send = send
-
-    async def whole(self, deltas: Deltas) -> None:
-        taken = [self._take(delta) async for delta in deltas]
-        text = "".join(delta.text for delta in taken)
-        tokens = [delta.token for delta in taken if delta.token is not None]
-        body = self._shape.whole(text, tokens, self._end(), self._usage)
-        await JSONResponse(body)(self._scope, _receive_nothing, self._send)
-
-    async def stream(self, deltas: Deltas) -> None:
-        """The status waits for the first piece: until then an error is an answer of its own."""
-        first = await anext(deltas)
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        try:
-            await self._send_events([*self._shape.first(), *self._pieces(first)])
-            async for delta in deltas:
-                await self._send_events(self._pieces(delta))
-            await self._send_events(self._shape.last(self._end(), self._usage))
-            ending = DONE
-        except MohawkError as error:
-            ending = self._fail(error, error)
-        except Exception as error:  # noqa: BLE001 - the outermost edge of a stream: only our own words may leave
-            ending = self._fail(error, MohawkError("unexpected"))
-        await self._send({"type": "http.response.body", "body": ending, "more_body": False})
-
-    def _take(self, delta: TextDelta) -> TextDelta:
-        self._usage = Usage(self._usage.prompt_tokens, delta.tokens)
-        self._reason = delta.finish_reason
-        return delta
-
-    def _end(self) -> FinishReason:
-        """An answer that only stopped coming is not a complete one."""
-        if self._reason is None:
-            raise MohawkError("an answer ended without a reason")
-        return self._reason
-
-    def _pieces(self, delta: TextDelta) -> list[Body]:
-        return self._shape.piece(self._take(delta))
-
-    async def _send_events(self, bodies: list[Body]) -> None:
-        if bodies:
-            data = b"".join(event(body) for body in bodies)
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    def _fail(self, error: Exception, shown: MohawkError) -> bytes:
-        log_failure(self._scope["state"]["request_id"], error)
-        return event(error_body(shown))
 
 
 def _check_model(engine: Engine, name: str) -> None:
@@ -205,10 +134,6 @@ async def _until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None
 async def _wait_until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _receive_nothing() -> dict[str, Any]:
-    return {"type": "http.disconnect"}
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -38,6 +38,9 @@ class Engine(Protocol):
         UsageError.
         """
 
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text; nothing for an id that has no token."""
+
     def generate(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """The answer in pieces; the last has a finish reason. Closing it early cancels within one step.
 

@@ -10,6 +10,7 @@ the check, so that a body of a million problems costs as much as a body of one.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, ClassVar, Literal, TypeVar
@@ -19,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Va
 from mohawk.artifact.strict_json import JsonObject, JsonValue
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import MAXIMUM_LOGIT_BIAS, MAXIMUM_TOP_LOGPROBS, LogitBias
 
 Neutral = Mapping[str, tuple[JsonValue, ...]]
 """Field -> values that change nothing. null is neutral everywhere."""
@@ -26,7 +28,11 @@ Neutral = Mapping[str, tuple[JsonValue, ...]]
 MAXIMUM_MESSAGES = 4096
 """Each costs some microseconds of checking, and a template's loop."""
 
-_SAMPLING = {field.name for field in fields(SamplingParameters)}
+MAXIMUM_CHOICES = 8
+"""`n`: each costs as much as a request of its own, but for the prompt."""
+
+_SAMPLING = {field.name for field in fields(SamplingParameters)} - {"logprobs", "top_logprobs"}
+_TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _PRINTABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _Body = TypeVar("_Body", bound="Strict")
 
@@ -89,6 +95,18 @@ def _read_stop(value: object) -> object:
     return tuple(value)
 
 
+def _read_logit_bias(value: object) -> object:
+    """OpenAI's object of token ids, written as text, to numbers."""
+    if value is None:
+        return ()
+    if not isinstance(value, dict) or not all(_TOKEN_ID.fullmatch(name) for name in value):
+        raise UsageError("logit_bias must map token ids to numbers", field="logit_bias")
+    if not all(type(bias) in (int, float) and abs(bias) <= MAXIMUM_LOGIT_BIAS for bias in value.values()):
+        message = f"a logit_bias must be a number between {-MAXIMUM_LOGIT_BIAS:g} and {MAXIMUM_LOGIT_BIAS:g}"
+        raise UsageError(message, field="logit_bias")
+    return tuple(LogitBias(int(name), float(bias)) for name, bias in value.items())
+
+
 def _check_labels(value: object) -> object:
     """OpenAI's bounds for metadata. It is accepted because clients send it, and not kept."""
     if value is None:
@@ -101,6 +119,15 @@ def _check_labels(value: object) -> object:
 
 
 _Label = Annotated[str | None, Field(max_length=512)]
+
+
+def _read_logprobs(value: object) -> object:
+    """A number of alternatives; some clients say false for none."""
+    if value is False:
+        return None
+    if type(value) is int and not 0 <= value <= MAXIMUM_TOP_LOGPROBS:
+        raise UsageError(f"logprobs must lie between 0 and {MAXIMUM_TOP_LOGPROBS}", field="logprobs")
+    return value
 
 
 class StreamOptions(Strict):
@@ -145,14 +172,27 @@ class GenerationBody(Strict):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
+    logit_bias: Annotated[tuple[LogitBias, ...], BeforeValidator(_read_logit_bias)] = ()
+    n: Annotated[int | None, Field(ge=1, le=MAXIMUM_CHOICES)] = None
     user: _Label = None
     return_token_ids: bool | None = None
     """Not OpenAI's: token ids beside the text, as vLLM has it, for whoever compares runs."""
 
     def sampling(self, default_seed: int) -> SamplingParameters:
         """Raises UsageError naming the field."""
-        given = self.model_dump(include=_SAMPLING, exclude_none=True)
-        return SamplingParameters(**{"seed": default_seed, **given})
+        given = {name: getattr(self, name) for name in _SAMPLING}
+        given = {name: value for name, value in given.items() if value is not None}
+        logprobs, top = self.wanted_logprobs
+        return SamplingParameters(**{"seed": default_seed, **given}, logprobs=logprobs, top_logprobs=top)
+
+    @property
+    @abstractmethod
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        """Whether each token's logprob is wanted, and how many alternatives beside it."""
+
+    @property
+    def choices(self) -> int:
+        return 1 if self.n is None else self.n
 
     @property
     def includes_usage(self) -> bool:
@@ -171,11 +211,8 @@ class ChatBody(GenerationBody):
         "audio": (),
         "function_call": ("none",),
         "functions": ([],),
-        "logit_bias": ({},),
-        "logprobs": (False,),
         "modalities": (["text"],),
         "moderation": (),
-        "n": (1,),
         "parallel_tool_calls": (True, False),
         "prediction": (),
         "prompt_cache_options": (),
@@ -186,13 +223,14 @@ class ChatBody(GenerationBody):
         "store": (False,),
         "tool_choice": ("none",),
         "tools": ([],),
-        "top_logprobs": (0,),
         "verbosity": ("medium",),
         "web_search_options": (),
     }
 
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAXIMUM_MESSAGES)]
     max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
@@ -205,6 +243,10 @@ class ChatBody(GenerationBody):
             raise UsageError("max_tokens and max_completion_tokens differ", field="max_tokens")
         return self.max_completion_tokens, "max_completion_tokens"
 
+    @property
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        return self.logprobs is True, self.top_logprobs or 0
+
 
 class TextBody(GenerationBody):
     """POST /v1/completions."""
@@ -212,13 +254,16 @@ class TextBody(GenerationBody):
     neutral = {
         "best_of": (1,),
         "echo": (False,),
-        "logit_bias": ({},),
-        "logprobs": (False,),
-        "n": (1,),
         "suffix": (),
     }
 
+    logprobs: Annotated[int | None, BeforeValidator(_read_logprobs)] = None
+    """How many alternatives beside each token's own."""
     prompt: Annotated[str | tuple[int, ...], BeforeValidator(_read_prompt)]
+
+    @property
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        return self.logprobs is not None, self.logprobs or 0
 
 
 def read(schema: type[_Body], document: JsonObject) -> _Body:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mohawk.contract.checks import check_text, require
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
 MAXIMUM_STAGES = 64
 MAXIMUM_SEQUENCES_PER_STEP = 4096
@@ -82,8 +83,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
+    """The next token of a sequence. `logprobs`: where its sampling asked for them."""
+
     sequence: int
     token: int
+    logprobs: TokenLogprobs | None = None
 
 
 @dataclass(frozen=True, slots=True)

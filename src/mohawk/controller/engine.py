@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from mohawk.contract.steps import StepResult
+from mohawk.contract.steps import SampledToken, StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
@@ -34,6 +34,8 @@ class _Request:
     sequence: Sequence
     text: TextStream
     deltas: asyncio.Queue[TextDelta | MohawkError]
+    sampled: SampledToken | None = None
+    """The last token as its stage told of it."""
 
 
 class Engine:
@@ -82,6 +84,10 @@ class Engine:
     async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
         """A conversation's token ids, by the model's own template. Raises UsageError, TooLargeError, HostError."""
         return await asyncio.to_thread(self._prompting.encode_chat, messages)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What `token` adds to a text; nothing for an id that has no token."""
+        return self._prompting.token_bytes(token)
 
     def health(self) -> None:
         """Raises the error that ended serving, if one did."""
@@ -182,11 +188,15 @@ class Engine:
     async def _step(self, order: StepOrder) -> list[Progress]:
         try:
             result = await self._pipeline.run(order, STEP_SECONDS)
-            return self._batcher.postprocess(order, self._check_tokens(result))
+            progress = self._batcher.postprocess(order, self._check_tokens(result))
         except RemoteError as error:
             return self._fail(order, UnavailableError(f"the last stage broke the protocol: {error.message}"))
         except MohawkError as error:
             return self._fail(order, error)
+        for sampled in result.tokens:
+            if sampled.sequence in self._requests:
+                self._requests[sampled.sequence].sampled = sampled
+        return progress
 
     def _check_tokens(self, result: StepResult) -> Mapping[int, int]:
         """Sequence -> token. Raises MessageError: an id outside the vocabulary has no text, and no row to continue
@@ -221,7 +231,8 @@ class Engine:
         if finish is not None:
             finish = FinishReason.STOP if entry.text.is_stopped else finish
             text += entry.text.finish()
-        return TextDelta(text, len(entry.sequence.generated), finish, token)
+        logprobs = entry.sampled.logprobs if entry.sampled is not None else None
+        return TextDelta(text, len(entry.sequence.generated), finish, token, logprobs)
 
     def _end(self, error: MohawkError) -> None:
         """Nothing can be served any more: every request hears why, and so does every later one."""

@@ -40,6 +40,10 @@ class Prompting:
     def decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens)
 
+    def token_bytes(self, token: int) -> bytes:
+        """What `token` adds to a text."""
+        return self._tokenizer.token_bytes(token)
+
     def close(self) -> None:
         """End the template's child process."""
         if self._template is not None:

@@ -4,9 +4,9 @@ The state of a sequence is a function of its parameters and the tokens generated
 function of seed and position. So a sampler that is built again after a failure goes on exactly as the lost one would
 have.
 
-Order: penalties, temperature, top-k, top-p, min-p. Penalties count generated tokens only, for all three kinds: the
-prompt is known to the first stage alone, and the last one shall not learn it for a penalty's sake (the OpenAI API
-defines presence and frequency so; elsewhere `repetition_penalty` often counts the prompt too).
+Order: logit bias, penalties, temperature, top-k, top-p, min-p. Penalties count generated tokens only, for all three
+kinds: the prompt is known to the first stage alone, and the last one shall not learn it for a penalty's sake (the
+OpenAI API defines presence and frequency so; elsewhere `repetition_penalty` often counts the prompt too).
 
 Extreme values are defined: the best token always remains, whatever the filters say. Logits that are not numbers are an
 error, not a token.
@@ -22,7 +22,9 @@ from hashlib import blake2b
 import torch
 
 from mohawk.errors import MessageError, UnavailableError
+from mohawk.model.logprobs import token_logprobs
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
 _DRAW_BITS = 53
 """Bits of a uniform draw: what a float64 holds exactly."""
@@ -37,8 +39,8 @@ class _Open:
 
     @property
     def is_plain(self) -> bool:
-        """Greedy without penalties: the argmax of the logits as they are."""
-        return self.parameters.is_greedy and not self.is_penalised
+        """Greedy without bias and penalties: the argmax of the logits as they are."""
+        return self.parameters.is_greedy and not self.parameters.logit_bias and not self.is_penalised
 
     @property
     def is_penalised(self) -> bool:
@@ -81,6 +83,16 @@ class Sampler:
             state.counts[token] += 1
         return tokens
 
+    def describe(
+        self, logits: torch.Tensor, places: Sequence[tuple[int, int]], tokens: Sequence[int]
+    ) -> list[TokenLogprobs | None]:
+        """The logprobs of `tokens`, as `sample` returned them for the same logits, where they were asked for."""
+        asked = [self._find(sequence).parameters for sequence, _ in places]
+        return [
+            token_logprobs(row, token, wanted.top_logprobs) if wanted.logprobs else None
+            for row, token, wanted in zip(logits, tokens, asked, strict=True)
+        ]
+
     def _find(self, sequence: int) -> _Open:
         if sequence not in self._open:
             raise MessageError("a sequence that was never opened for sampling")
@@ -106,6 +118,8 @@ def _check_numbers(logits: torch.Tensor) -> list[int]:
 def _draw(row: torch.Tensor, state: _Open, position: int) -> int:
     """float64 throughout: no parameter within its bounds overflows it."""
     scores = row.to(torch.float64)
+    if state.parameters.logit_bias:
+        scores = _add_bias(scores, state.parameters)
     if state.is_penalised:
         scores = _penalise(scores, state)
     if state.parameters.is_greedy:
@@ -115,6 +129,14 @@ def _draw(row: torch.Tensor, state: _Open, position: int) -> int:
     target = draw_uniform(state.parameters.seed, position) * float(cumulated[-1])
     index = int(torch.searchsorted(cumulated, target, right=True))
     return int(tokens[min(index, len(tokens) - 1)])
+
+
+def _add_bias(scores: torch.Tensor, asked: SamplingParameters) -> torch.Tensor:
+    tokens = torch.tensor([entry.token for entry in asked.logit_bias])
+    if int(tokens.max()) >= len(scores):
+        raise MessageError("a logit bias for a token outside the model's vocabulary")
+    bias = torch.tensor([entry.bias for entry in asked.logit_bias], dtype=scores.dtype)
+    return scores.index_add(0, tokens, bias)
 
 
 def _penalise(scores: torch.Tensor, state: _Open) -> torch.Tensor:

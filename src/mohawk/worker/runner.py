@@ -60,6 +60,8 @@ class Runner:
         logits = stage.run(segments, rows, [row for _, row in sampled])
         places = [(segment.sequence, segment.start + segment.count) for segment, _ in sampled]
         tokens = self._sampler.sample(logits, places)
+        details = self._sampler.describe(logits, places, tokens)
         return memoryview(b""), tuple(
-            SampledToken(sequence, token) for (sequence, _), token in zip(places, tokens, strict=True)
+            SampledToken(sequence, token, detail)
+            for (sequence, _), token, detail in zip(places, tokens, details, strict=True)
         )
