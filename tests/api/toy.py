@@ -15,7 +15,7 @@ from mohawk.api.auth import ApiKeys, digest_key
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
-from mohawk.nouns.sampling import TokenLogprobs
+from mohawk.nouns.sampling import Grammar, TokenLogprobs
 
 MODEL = "toy"
 END = 256
@@ -39,6 +39,7 @@ class ToyEngine:
     def __init__(self, answer: bytes = "Grüße 😀".encode()) -> None:
         self.answer = answer
         self.requests: list[GenerationRequest] = []
+        self.grammars: list[Grammar] = []
         self.tokens = 0
         self.running = 0
         self.waits_at = -1
@@ -56,6 +57,11 @@ class ToyEngine:
 
     async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
         return await self.encode_text("".join(f"{turn['role']}: {turn['content']}\n" for turn in messages))
+
+    async def check_grammar(self, grammar: Grammar) -> None:
+        if "bomb" in grammar.text:
+            raise UsageError("this schema takes too much time or memory to compile", field="response_format")
+        self.grammars.append(grammar)
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""

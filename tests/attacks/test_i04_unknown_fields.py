@@ -1,6 +1,6 @@
 """I04: a field that we do not know, or know and cannot do -> 400 naming it; nothing is silently ignored.
 
-Defence: api/schema.py:Strict._keep_supported; removed its refusals, unknown fields vanish and the client believes that
+Defence: api/strict.py:Strict._keep_supported; removed its refusals, unknown fields vanish and the client believes that
 they were obeyed; with pydantic's own refusal in its place, a body of a million unknown fields costs a million error
 objects.
 """
@@ -20,7 +20,6 @@ KNOWN_BUT_NOT_DONE = {
     "tool_choice": "auto",
     "functions": [{"name": "f"}],
     "function_call": "auto",
-    "response_format": {"type": "json_object"},
     "modalities": ["text", "audio"],
     "audio": {"voice": "x"},
     "store": True,

@@ -1,7 +1,7 @@
 """I07: tensors, embeddings, adapters, images or audio from a client -> 400; nothing of a client's is deserialised or
 fetched.
 
-Defence: api/schema.py:Strict._keep_supported; removed its refusals, an embedding is silently dropped and the answer is
+Defence: api/strict.py:Strict._keep_supported; removed its refusals, an embedding is silently dropped and the answer is
 to another question than was asked.
 Defence: api/schema.py:_part_text; removed, a part that is no text raises in the middle of our code, or vanishes.
 """

@@ -1,6 +1,6 @@
 """I08 (API): a chat template from the client, or arguments for the model's own -> 400.
 
-Defence: api/schema.py:Strict._keep_supported; removed its refusals, the client believes that its template was used;
+Defence: api/strict.py:Strict._keep_supported; removed its refusals, the client believes that its template was used;
 passed on, it would run in our process.
 Defence: api/schema.py:Message; removed its closed set of roles and fields, a client's words reach the template as
 something other than a turn.

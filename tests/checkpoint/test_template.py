@@ -106,9 +106,9 @@ def test_a_template_that_fails_is_the_messages_fault_and_the_child_goes_on(templ
     with running("{% if messages[0].content == 'fail' %}" + template + "{% endif %}fine") as chat:
         with pytest.raises(UsageError):
             chat.render([{"role": "user", "content": "fail"}], now=NOW)
-        child = chat._child
+        child = chat._renderer
         assert chat.render(HELLO, now=NOW) == "fine"
-        assert chat._child is child
+        assert chat._renderer is child
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_threads_share_one_child():
 
 def test_a_child_that_was_killed_is_replaced():
     with running("{{ messages[0].content }}") as chat:
-        os.kill(chat._child._process.pid, 9)
-        chat._child._process.wait()
+        os.kill(chat._renderer._child._process.pid, 9)
+        chat._renderer._child._process.wait()
         assert chat.render(HELLO, now=NOW) == "hello"
 
 

@@ -27,7 +27,8 @@ from mohawk.api.engine import Engine
 from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
 from mohawk.api.openai import ChatShape, Extras, Shape, TextShape, model_body, models_body, status_body
 from mohawk.api.request import make_choice, make_requests
-from mohawk.api.schema import ChatBody, TextBody, read
+from mohawk.api.schema import ChatBody, TextBody
+from mohawk.api.strict import read
 from mohawk.errors import MohawkError, NotFoundError
 from mohawk.generation.session import GenerationRequest
 

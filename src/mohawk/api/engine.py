@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from mohawk.generation.session import GenerationRequest, TextDelta
+from mohawk.nouns.sampling import Grammar
 
 
 class Engine(Protocol):
@@ -37,6 +38,9 @@ class Engine(Protocol):
         """Token ids of a conversation (`role` and `content` of each message), by the model's own template. Raises
         UsageError.
         """
+
+    async def check_grammar(self, grammar: Grammar) -> None:
+        """Raises UsageError when it cannot be followed, UnavailableError when that cannot be known now."""
 
     def token_bytes(self, token: int) -> bytes:
         """What a token adds to a text; nothing for an id that has no token."""

@@ -13,6 +13,7 @@ from mohawk.crypto.primitives import sha256
 from mohawk.errors import UsageError
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import Grammar
 
 DEFAULT_TEXT_TOKENS = 16
 """OpenAI's default of max_tokens for plain completions; a chat answer may fill the context."""
@@ -22,6 +23,8 @@ async def make_requests(engine: Engine, body: ChatBody | TextBody) -> tuple[Gene
     """The body as token ids and checked numbers, once for each choice. Raises UsageError naming the field."""
     sampling = body.sampling(default_seed=secrets.randbits(63))
     _check_logit_bias(engine, sampling)
+    if isinstance(body, ChatBody):
+        sampling = await _constrain(engine, sampling, body.grammar())
     if isinstance(body, ChatBody):
         field = "messages"
         prompt = await engine.encode_chat([message.plain() for message in body.messages])
@@ -52,6 +55,18 @@ def _vary(request: GenerationRequest, index: int) -> GenerationRequest:
     digest = sha256(b"mohawk-choice" + request.sampling.seed.to_bytes(8, "big") + bytes([index]))
     seed = int.from_bytes(digest[:8], "big") >> 1
     return replace(request, sampling=replace(request.sampling, seed=seed))
+
+
+async def _constrain(engine: Engine, sampling: SamplingParameters, text: str | None) -> SamplingParameters:
+    """The same under a grammar, which was tried before any worker hears of it (I09)."""
+    if text is None:
+        return sampling
+    if not engine.end_of_sequence:
+        raise UsageError("this model never ends an answer by itself", field="response_format")
+    grammar = Grammar(text, tuple(sorted(engine.end_of_sequence)))
+    constrained = replace(sampling, grammar=grammar)  # checks its size
+    await engine.check_grammar(grammar)
+    return constrained
 
 
 def _check_logit_bias(engine: Engine, sampling: SamplingParameters) -> None:

@@ -1,29 +1,19 @@
-"""The request bodies that we understand.
-
-A field is supported, or known and accepted at its neutral value (where leaving it out means the same), or refused by
-name. Nothing is ignored: a client that asks for what we do not do hears so (I04, I06, I07, I08).
-
-Types are strict: a boolean is no number, text is no number, NaN and infinity are nothing (I01). The first problem ends
-the check, so that a body of a million problems costs as much as a body of one.
-"""
+"""The request bodies that we understand, by the rules of `strict`."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, FailFast, Field
 
-from mohawk.artifact.strict_json import JsonObject, JsonValue
+from mohawk.api.response_format import ResponseFormat
+from mohawk.api.strict import Neutral, Strict
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import MAXIMUM_LOGIT_BIAS, MAXIMUM_TOP_LOGPROBS, LogitBias
-
-Neutral = Mapping[str, tuple[JsonValue, ...]]
-"""Field -> values that change nothing. null is neutral everywhere."""
 
 MAXIMUM_MESSAGES = 4096
 """Each costs some microseconds of checking, and a template's loop."""
@@ -31,32 +21,8 @@ MAXIMUM_MESSAGES = 4096
 MAXIMUM_CHOICES = 8
 """`n`: each costs as much as a request of its own, but for the prompt."""
 
-_SAMPLING = {field.name for field in fields(SamplingParameters)} - {"logprobs", "top_logprobs"}
+_SAMPLING = {field.name for field in fields(SamplingParameters)} - {"logprobs", "top_logprobs", "grammar"}
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
-_PRINTABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_Body = TypeVar("_Body", bound="Strict")
-
-
-class Strict(BaseModel):
-    """Refuses what it does not know, by name."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
-    neutral: ClassVar[Neutral] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keep_supported(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            return data
-        for name, value in data.items():
-            if name in cls.model_fields:
-                continue
-            if name not in cls.neutral:
-                raise _unknown_field(name)
-            if value is not None and not any(_is_same(value, neutral) for neutral in cls.neutral[name]):
-                hint = "leave it out, or send the value that changes nothing"
-                raise UsageError(f"{name} is not supported with this value", hint=hint, field=name)
-        return {name: value for name, value in data.items() if name in cls.model_fields}
 
 
 def _join_content(value: object) -> object:
@@ -131,7 +97,7 @@ def _read_logprobs(value: object) -> object:
 
 
 class StreamOptions(Strict):
-    neutral = {"include_obfuscation": ()}
+    neutral: ClassVar[Neutral] = {"include_obfuscation": ()}
 
     include_usage: bool | None = None
 
@@ -139,7 +105,7 @@ class StreamOptions(Strict):
 class Message(Strict):
     """One turn. `developer` is OpenAI's newer word for `system`; templates know the older one."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "name": (),
         "refusal": (),
         "audio": (),
@@ -207,7 +173,7 @@ class GenerationBody(Strict):
 class ChatBody(GenerationBody):
     """POST /v1/chat/completions."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "audio": (),
         "function_call": ("none",),
         "functions": ([],),
@@ -218,7 +184,6 @@ class ChatBody(GenerationBody):
         "prompt_cache_options": (),
         "prompt_cache_retention": ("in_memory",),
         "reasoning_effort": (),
-        "response_format": ({"type": "text"},),
         "service_tier": ("auto", "default"),
         "store": (False,),
         "tool_choice": ("none",),
@@ -231,6 +196,7 @@ class ChatBody(GenerationBody):
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
     metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
@@ -247,11 +213,15 @@ class ChatBody(GenerationBody):
     def wanted_logprobs(self) -> tuple[bool, int]:
         return self.logprobs is True, self.top_logprobs or 0
 
+    def grammar(self) -> str | None:
+        """What the answer must keep to, if anything. Raises UsageError naming the field."""
+        return None if self.response_format is None else self.response_format.grammar()
+
 
 class TextBody(GenerationBody):
     """POST /v1/completions."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "best_of": (1,),
         "echo": (False,),
         "suffix": (),
@@ -264,26 +234,3 @@ class TextBody(GenerationBody):
     @property
     def wanted_logprobs(self) -> tuple[bool, int]:
         return self.logprobs is not None, self.logprobs or 0
-
-
-def read(schema: type[_Body], document: JsonObject) -> _Body:
-    """Raises UsageError naming the first field that is wrong."""
-    try:
-        body = schema.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{field}: {first['msg']}" if field else first["msg"], field=field or None) from None
-    return body
-
-
-def _is_same(value: JsonValue, neutral: JsonValue) -> bool:
-    """Equal, and of one type: to Python, True equals 1."""
-    return type(value) is type(neutral) and value == neutral
-
-
-def _unknown_field(name: str) -> UsageError:
-    """A client's word is repeated to it only when it can do no harm in a log or a terminal."""
-    if _PRINTABLE.fullmatch(name):
-        return UsageError(f"unknown field {name}", field=name)
-    return UsageError("an unknown field whose name is not printable")

@@ -83,11 +83,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
-    """The next token of a sequence. `logprobs`: where its sampling asked for them."""
+    """The next token of a sequence. `logprobs`: where its sampling asked for them. `failed`: its grammar cannot be
+    followed any further, so the token means nothing and the sequence is over.
+    """
 
     sequence: int
     token: int
     logprobs: TokenLogprobs | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

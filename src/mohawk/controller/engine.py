@@ -16,10 +16,11 @@ from mohawk.contract.steps import SampledToken, StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
-from mohawk.errors import MessageError, MohawkError, RemoteError, UnavailableError
+from mohawk.errors import MessageError, MohawkError, RemoteError, UnavailableError, UsageError
 from mohawk.generation.batcher import Batcher, Progress, StepOrder
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
+from mohawk.nouns.sampling import Grammar
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,10 @@ class Engine:
     async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
         """A conversation's token ids, by the model's own template. Raises UsageError, TooLargeError, HostError."""
         return await asyncio.to_thread(self._prompting.encode_chat, messages)
+
+    async def check_grammar(self, grammar: Grammar) -> None:
+        """Raises UsageError: it does not compile within bounds; UnavailableError."""
+        await self._prompting.grammars.check(grammar)
 
     def token_bytes(self, token: int) -> bytes:
         """What `token` adds to a text; nothing for an id that has no token."""
@@ -220,6 +225,9 @@ class Engine:
             return
         if progress.error is not None:
             entry.deltas.put_nowait(progress.error)
+        elif entry.sampled is not None and entry.sampled.failed:
+            self._batcher.cancel(progress.sequence)
+            entry.deltas.put_nowait(UsageError("the answer's format is too complex to follow", field="response_format"))
         elif progress.token is not None:
             entry.deltas.put_nowait(self._next_delta(entry, progress.token, progress.finish))
 

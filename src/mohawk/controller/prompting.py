@@ -9,6 +9,7 @@ from datetime import datetime
 from mohawk.checkpoint.settings import TextSettings
 from mohawk.checkpoint.template import ChatTemplate, read_special_tokens, read_template
 from mohawk.checkpoint.tokenizer import Tokenizer
+from mohawk.controller.grammars import GrammarTrial
 from mohawk.errors import UsageError
 
 
@@ -22,6 +23,7 @@ class Prompting:
         self.context_length = settings.context_length
         self.vocabulary_size = settings.vocabulary_size
         self._tokenizer = Tokenizer(sides, settings.vocabulary_size, settings.context_length)
+        self.grammars = GrammarTrial(sides["tokenizer.json"], settings.vocabulary_size)
         template = read_template(sides)
         self._template = None if template is None else ChatTemplate(template, read_special_tokens(sides))
         ends = {*settings.end_of_sequence, *([self._tokenizer.end] if self._tokenizer.end is not None else [])}
@@ -45,6 +47,7 @@ class Prompting:
         return self._tokenizer.token_bytes(token)
 
     def close(self) -> None:
-        """End the template's child process."""
+        """End the child processes."""
+        self.grammars.close()
         if self._template is not None:
             self._template.close()

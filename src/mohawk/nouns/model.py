@@ -10,9 +10,12 @@ from enum import StrEnum
 from mohawk.errors import ArtifactError, UsageError
 from mohawk.ids import parse_slice_id, slice_id
 from mohawk.nouns.sampling import (
+    MAXIMUM_ENDS,
+    MAXIMUM_GRAMMAR,
     MAXIMUM_LOGIT_BIAS,
     MAXIMUM_LOGIT_BIASES,
     MAXIMUM_TOP_LOGPROBS,
+    Grammar,
     LogitBias,
 )
 
@@ -148,6 +151,7 @@ class SamplingParameters:
     logprobs: bool = False
     top_logprobs: int = 0
     """Alternatives to tell beside each token's own logprob; none without `logprobs`."""
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         for field, low, high in _BOUNDS:
@@ -157,6 +161,10 @@ class SamplingParameters:
         if self.top_logprobs and not self.logprobs:
             raise UsageError("top_logprobs needs logprobs", field="top_logprobs")
         self._check_logit_bias()
+        if self.grammar is not None and not (
+            0 < len(self.grammar.text) <= MAXIMUM_GRAMMAR and 0 < len(self.grammar.ends) <= MAXIMUM_ENDS
+        ):
+            raise UsageError(f"a schema may have at most {MAXIMUM_GRAMMAR} characters", field="response_format")
 
     def _check_logit_bias(self) -> None:
         if not self.logit_bias:

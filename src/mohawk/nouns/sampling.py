@@ -10,6 +10,9 @@ MAXIMUM_LOGIT_BIASES = 300
 """OpenAI's own bound."""
 MAXIMUM_LOGIT_BIAS = 100.0
 MAXIMUM_TOP_LOGPROBS = 20
+MAXIMUM_GRAMMAR = 16 << 10
+"""Characters. It travels to the last stage with the sequence, and again after a failure."""
+MAXIMUM_ENDS = 64
 LEAST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot spell; OpenAI's number."""
 
@@ -20,6 +23,16 @@ class LogitBias:
 
     token: int
     bias: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must keep to. `text`: llguidance's JSON; `ends`: the tokens that may end the answer, once it does.
+    Bounds are checked where it is used, in SamplingParameters.
+    """
+
+    text: str
+    ends: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from itertools import accumulate
 
+from mohawk.checkpoint.grammar import Masks
 from mohawk.contract.steps import Opening, SampledToken, StagePart
+from mohawk.errors import MessageError
 from mohawk.model.sampler import Sampler
 from mohawk.model.stage import Segment, Stage
 from mohawk.model.tensors import from_buffer, to_buffer
+from mohawk.worker.constraints import Constraints
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,10 @@ class Outcome:
 class Runner:
     """A stage with the sampler of its sequences (used by the last stage)."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, constraints: Constraints | None = None) -> None:
         self.stage = stage
         self._sampler = Sampler()
+        self._constraints = constraints
 
     def run(self, part: StagePart, body: bytearray) -> Outcome:
         """Close, open, compute, sample: in this order, so that what closes makes room for what opens.
@@ -39,6 +43,8 @@ class Runner:
         for sequence in part.closed:
             self.stage.free(sequence)
             self._sampler.close(sequence)
+            if self._constraints is not None:
+                self._constraints.close(sequence)
         for opening in part.openings:
             self._open(opening)
         activations, tokens = self._compute(part, body) if part.segments else (memoryview(b""), ())
@@ -48,6 +54,10 @@ class Runner:
         self.stage.reserve(opening.sequence, opening.reserve_tokens)
         if opening.sampling is not None:
             self._sampler.open(opening.sequence, opening.sampling, opening.generated)
+            if opening.sampling.grammar is not None:
+                if self._constraints is None:
+                    raise MessageError("a grammar for a stage that was given no tokenizer")
+                self._constraints.open(opening.sequence, opening.sampling.grammar, opening.generated)
 
     def _compute(self, part: StagePart, body: bytearray) -> tuple[memoryview, tuple[SampledToken, ...]]:
         stage = self.stage
@@ -57,11 +67,18 @@ class Runner:
             return to_buffer(stage.run(segments, rows)), ()
         ends = accumulate(segment.count for segment in part.segments)
         sampled = [(segment, end - 1) for segment, end in zip(part.segments, ends, strict=True) if segment.sample]
+        named = [segment.sequence for segment, _ in sampled]
+        if self._constraints is not None:
+            self._constraints.begin(named)
         logits = stage.run(segments, rows, [row for _, row in sampled])
         places = [(segment.sequence, segment.start + segment.count) for segment, _ in sampled]
-        tokens = self._sampler.sample(logits, places)
+        masks = Masks({}, frozenset()) if self._constraints is None else self._constraints.finish(named)
+        tokens = self._sampler.sample(logits, places, masks.allowed)
+        for sequence, token in zip(named, tokens, strict=True):
+            if self._constraints is not None:
+                self._constraints.accept(sequence, token)
         details = self._sampler.describe(logits, places, tokens)
         return memoryview(b""), tuple(
-            SampledToken(sequence, token, detail)
+            SampledToken(sequence, token, detail, failed=sequence in masks.failed)
             for (sequence, _), token, detail in zip(places, tokens, details, strict=True)
         )

@@ -1,0 +1,191 @@
+"""The official client against real workers: logprobs, bias, choices, schemas, and a client that leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from mohawk.api.app import build_app
+from mohawk.api.server import serve
+from mohawk.channel.stdlib_tls import api_server_context
+from mohawk.controller.service import Controller
+from mohawk.identity.certificates import issue_api_leaf
+from mohawk.transport.dial import Target
+from tests.api.serving import authority, post_quantum
+from tests.api.toy import KEY, KEYS
+from tests.e2e.inside import Site
+from tests.support.models import build_model
+from tests.support.nodes import run
+from tests.support.tls import utc_now
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+
+SECONDS = 120
+MESSAGES: Any = [{"role": "user", "content": "What is the weather like today?"}]
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"enum": ["Ada", "Jürgen"]}, "age": {"type": "integer", "minimum": 0, "maximum": 150}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("site") / "home")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_model(tmp_path_factory.mktemp("models") / "llama", "llama")
+
+
+@pytest.fixture(scope="module")
+def workers(site: Site) -> Iterator[tuple[Target, ...]]:
+    with site.worker_processes(2) as targets:
+        yield targets
+
+
+@asynccontextmanager
+async def served(
+    site: Site, source: Path, workers: tuple[Target, ...]
+) -> AsyncIterator[tuple[Controller, openai.AsyncOpenAI]]:
+    async with site.serving(source, workers) as controller:
+        leaf = issue_api_leaf(authority().issuing, ("localhost", "127.0.0.1"), utc_now())
+        server = await serve(
+            build_app(controller.engine, KEYS), "127.0.0.1", 0, api_server_context(leaf.chain, leaf.key)
+        )
+        try:
+            async with httpx.AsyncClient(verify=post_quantum(), timeout=SECONDS) as http:
+                url = f"https://localhost:{server.port}/v1"
+                yield controller, openai.AsyncOpenAI(base_url=url, api_key=KEY, http_client=http, max_retries=0)
+        finally:
+            await server.close(grace_seconds=0.5)
+
+
+Ask = Callable[[Controller, openai.AsyncOpenAI], Awaitable[None]]
+
+
+def serve_and(ask: Ask, site: Site, source: Path, workers: tuple[Target, ...]) -> None:
+    async def main() -> None:
+        async with served(site, source, workers) as (controller, client):
+            await ask(controller, client)
+
+    run(main, seconds=SECONDS)
+
+
+def test_the_official_client_is_told_and_may_ask_for_all_of_it(
+    site: Site, source: Path, workers: tuple[Target, ...]
+) -> None:
+    serve_and(ask_for_everything, site, source, workers)
+
+
+async def ask_for_everything(controller: Controller, client: openai.AsyncOpenAI) -> None:
+    """One after the other on one cluster, which takes some seconds to come up."""
+    model = controller.engine.model_id
+    await see_logprobs(client, model)
+    await see_bias(client, model)
+    await see_choices(client, model)
+    await see_schema(client, model)
+    await see_schema_streamed_beside_others(client, model)
+    await see_refusals(client, model)
+    await see_cancellation(controller, client, model)
+
+
+async def see_logprobs(client: openai.AsyncOpenAI, model: str) -> None:
+    answer = await client.chat.completions.create(
+        model=model, messages=MESSAGES, max_tokens=8, temperature=0, logprobs=True, top_logprobs=3
+    )
+    [choice] = answer.choices
+    assert choice.logprobs is not None
+    assert choice.logprobs.content
+    for entry in choice.logprobs.content:
+        assert len(entry.top_logprobs) == 3
+        assert entry.top_logprobs[0].token == entry.token, "greedy takes the likeliest"
+        assert entry.logprob == entry.top_logprobs[0].logprob <= 0
+    spoken = b"".join(bytes(entry.bytes or ()) for entry in choice.logprobs.content)
+    assert spoken.decode("utf-8", "replace").strip() == (choice.message.content or "").strip()
+
+
+async def see_bias(client: openai.AsyncOpenAI, model: str) -> None:
+    answer = await client.completions.create(
+        model=model, prompt="What", max_tokens=5, logit_bias={"70": 100}, extra_body={"return_token_ids": True}
+    )
+    assert answer.choices[0].model_extra is not None
+    assert answer.choices[0].model_extra["token_ids"] == [70] * 5
+
+
+async def see_choices(client: openai.AsyncOpenAI, model: str) -> None:
+    asked: Any = {"model": model, "messages": MESSAGES, "max_tokens": 12, "n": 3, "seed": 4, "temperature": 1.5}
+    first = await client.chat.completions.create(**asked)
+    again = await client.chat.completions.create(**asked)
+    texts = [choice.message.content for choice in first.choices]
+    assert texts == [choice.message.content for choice in again.choices]
+    assert len(set(texts)) > 1
+
+
+async def see_schema(client: openai.AsyncOpenAI, model: str) -> None:
+    for seed in range(3):
+        answer = await client.chat.completions.create(
+            model=model, messages=MESSAGES, max_tokens=200, seed=seed, temperature=1.5, response_format=FORMAT
+        )
+        check_person(answer.choices[0].message.content, answer.choices[0].finish_reason)
+
+
+async def see_schema_streamed_beside_others(client: openai.AsyncOpenAI, model: str) -> None:
+    async def ask(**fields: Any) -> tuple[str, str | None]:
+        stream = await client.chat.completions.create(
+            model=model, messages=MESSAGES, max_tokens=200, temperature=1.0, stream=True, **fields
+        )
+        text, reason = "", None
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+            reason = chunk.choices[0].finish_reason or reason
+        return text, reason
+
+    alone, _ = await ask(seed=1)
+    person, (beside, _), another = await asyncio.gather(
+        ask(seed=1, response_format=FORMAT), ask(seed=1), ask(seed=2, response_format=FORMAT)
+    )
+    check_person(*person)
+    check_person(*another)
+    assert beside == alone, "a neighbour's grammar plays no part"
+
+
+async def see_refusals(client: openai.AsyncOpenAI, model: str) -> None:
+    bad: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {"type": "string"}}}}
+    with pytest.raises(openai.BadRequestError, match="not") as refusal:
+        await client.chat.completions.create(model=model, messages=MESSAGES, response_format=bad)
+    assert refusal.value.param == "response_format"
+
+
+async def see_cancellation(controller: Controller, client: openai.AsyncOpenAI, model: str) -> None:
+    stream = await client.chat.completions.create(
+        model=model, messages=MESSAGES, stream=True, n=2, logit_bias={"2": -100, "0": -100}
+    )
+    async for _chunk in stream:
+        assert controller.status().running_sequences > 0
+        break
+    await stream.close()
+    for _ in range(500):
+        if controller.status().kv_tokens_used == 0:
+            break
+        await asyncio.sleep(0.01)
+    assert controller.status().kv_tokens_used == 0, "a client that leaves gives its room back"
+
+
+def check_person(text: str | None, reason: str | None) -> None:
+    assert reason == "stop", text
+    person = json.loads(text or "")
+    assert set(person) == {"name", "age"}
+    assert person["name"] in PERSON["properties"]["name"]["enum"]  # type: ignore[index]
+    assert 0 <= person["age"] <= 150
