@@ -12,10 +12,12 @@ from starlette.types import ASGIApp
 
 from mohawk.api.app import build_app
 from mohawk.api.auth import ApiKeys, digest_key
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
 from mohawk.nouns.sampling import Grammar, TokenLogprobs
+from mohawk.nouns.tools import CallStyle
 
 MODEL = "toy"
 END = 256
@@ -40,6 +42,8 @@ class ToyEngine:
         self.answer = answer
         self.requests: list[GenerationRequest] = []
         self.grammars: list[Grammar] = []
+        self.tools: list[dict[str, object]] = []
+        self.call_style: CallStyle | None = CallStyle.TAGS
         self.tokens = 0
         self.running = 0
         self.waits_at = -1
@@ -55,8 +59,11 @@ class ToyEngine:
             raise UsageError("a text that no prompt can hold", field="prompt")
         return list(text.encode("utf-8"))
 
-    async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
-        return await self.encode_text("".join(f"{turn['role']}: {turn['content']}\n" for turn in messages))
+    async def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
+        self.tools = tools
+        calls = [f" {json.dumps(turn['tool_calls'])}" if "tool_calls" in turn else "" for turn in messages]
+        turns = zip(messages, calls, strict=True)
+        return await self.encode_text("".join(f"{turn['role']}: {turn['content']}{call}\n" for turn, call in turns))
 
     async def check_grammar(self, grammar: Grammar) -> None:
         if "bomb" in grammar.text:

@@ -16,7 +16,6 @@ import pytest
 from tests.api.toy import MODEL, chat, post, refused
 
 KNOWN_BUT_NOT_DONE = {
-    "tools": [{"type": "function", "function": {"name": "f"}}],
     "tool_choice": "auto",
     "functions": [{"name": "f"}],
     "function_call": "auto",
@@ -98,7 +97,7 @@ def test_unknown_fields_deeper_inside() -> None:
     refused(chat(messages=[{"role": "user", "content": "x", "weight": 1}]), "weight")
     refused(chat(stream=True, stream_options={"include_usages": True}), "include_usages")
     refused(chat(messages=[{"role": "user", "content": "x", "name": "Bob"}]), "name")
-    refused(chat(messages=[{"role": "tool", "content": "x"}]), "messages.0.role")
+    refused(chat(messages=[{"role": "function", "content": "x"}]), "messages.0.role")
 
 
 @pytest.mark.parametrize(

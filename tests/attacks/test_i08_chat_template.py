@@ -101,6 +101,7 @@ def test_no_caller_can_hand_in_a_template():
     assert set(inspect.signature(ChatTemplate.render).parameters) == {
         "self",
         "messages",
+        "tools",
         "add_generation_prompt",
         "now",
     }

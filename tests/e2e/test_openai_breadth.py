@@ -1,4 +1,4 @@
-"""The official client against real workers: logprobs, bias, choices, schemas, and a client that leaves."""
+"""The official client against real workers: logprobs, bias, choices, schemas, tools, and a client that leaves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mohawk.transport.dial import Target
 from tests.api.serving import authority, post_quantum
 from tests.api.toy import KEY, KEYS
 from tests.e2e.inside import Site
-from tests.support.models import build_model
+from tests.support.models import TOOL_TEMPLATE, build_model, write_tokenizer
 from tests.support.nodes import run
 from tests.support.tls import utc_now
 
@@ -36,6 +36,32 @@ PERSON = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "strict": True,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "city": {"$ref": "#/$defs/city"},
+                    "days": {"type": "integer", "minimum": 1, "maximum": 7},
+                },
+                "required": ["city", "days"],
+                "additionalProperties": False,
+                "$defs": {"city": {"enum": ["Köln", "Rome"]}},
+            },
+        },
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": "clock",
+            "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
+        },
+    },
+]
 FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
 
 
@@ -46,7 +72,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_model(tmp_path_factory.mktemp("models") / "llama", "llama")
+    folder = build_model(tmp_path_factory.mktemp("models") / "llama", "llama")
+    write_tokenizer(folder, chat_template=TOOL_TEMPLATE)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +125,8 @@ async def ask_for_everything(controller: Controller, client: openai.AsyncOpenAI)
     await see_choices(client, model)
     await see_schema(client, model)
     await see_schema_streamed_beside_others(client, model)
+    await see_forced_calls(client, model)
+    await see_a_conversation_with_tools(client, model)
     await see_refusals(client, model)
     await see_cancellation(controller, client, model)
 
@@ -159,6 +189,50 @@ async def see_schema_streamed_beside_others(client: openai.AsyncOpenAI, model: s
     check_person(*person)
     check_person(*another)
     assert beside == alone, "a neighbour's grammar plays no part"
+
+
+async def see_forced_calls(client: openai.AsyncOpenAI, model: str) -> None:
+    """A random model calls nothing by itself, so that each of these calls is the grammar's work."""
+    asked: Any = {"model": model, "messages": MESSAGES, "temperature": 1.0}
+    named = {"type": "function", "function": {"name": "weather"}}
+    answer = await client.chat.completions.create(**asked, tools=TOOLS, tool_choice=named)
+    [choice] = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    assert [check_call(call) for call in choice.message.tool_calls or ()] == ["weather"]
+    calls: dict[int, list[str]] = {}
+    stream = await client.chat.completions.create(
+        **asked, tools=TOOLS[1:], tool_choice="required", parallel_tool_calls=False, stream=True, seed=3
+    )
+    async for chunk in stream:
+        for piece in chunk.choices[0].delta.tool_calls or ():
+            assert piece.function is not None
+            calls.setdefault(piece.index, []).append(piece.function.name or "")
+    assert calls == {0: ["clock"]}
+
+
+async def see_a_conversation_with_tools(client: openai.AsyncOpenAI, model: str) -> None:
+    first = await client.chat.completions.create(
+        model=model, messages=MESSAGES, tools=TOOLS[1:], tool_choice="required", parallel_tool_calls=False
+    )
+    message = first.choices[0].message
+    assert message.tool_calls
+    results: Any = [{"role": "tool", "tool_call_id": call.id, "content": "rain"} for call in message.tool_calls]
+    again: Any = [*MESSAGES, message, *results]
+    second = await client.chat.completions.create(model=model, messages=again, tools=TOOLS[1:], max_tokens=8)
+    assert second.usage is not None
+    assert first.usage is not None
+    assert second.usage.prompt_tokens > first.usage.prompt_tokens
+
+
+def check_call(call: Any) -> str:
+    arguments = json.loads(call.function.arguments)
+    if call.function.name == "weather":
+        assert set(arguments) == {"city", "days"}
+        assert arguments["city"] in ("Köln", "Rome")
+        assert 1 <= arguments["days"] <= 7
+    else:
+        assert arguments == {}
+    return str(call.function.name)
 
 
 async def see_refusals(client: openai.AsyncOpenAI, model: str) -> None:

@@ -26,7 +26,7 @@ from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
 from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
 from mohawk.api.openai import ChatShape, Extras, Shape, TextShape, model_body, models_body, status_body
-from mohawk.api.request import make_choice, make_requests
+from mohawk.api.request import make_order
 from mohawk.api.schema import ChatBody, TextBody
 from mohawk.api.strict import read
 from mohawk.errors import MohawkError, NotFoundError
@@ -91,10 +91,10 @@ class _Completions:
     async def _answer(self, data: bytes, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
         _check_model(self._engine, body.model)
-        requests = await make_requests(self._engine, body)
-        choices = [make_choice(self._engine, request) for request in requests]
-        answer = Answer(self._make_shape(body, requests[0]), choices, len(requests[0].prompt), scope, send)
-        async with aclosing(merge([self._engine.generate(request) for request in requests])) as deltas:
+        order = await make_order(self._engine, body)
+        shape, prompt_tokens = self._make_shape(body, order.requests[0]), len(order.requests[0].prompt)
+        answer = Answer(shape, order.make_choices(self._engine), prompt_tokens, scope, send)
+        async with aclosing(merge([self._engine.generate(request) for request in order.requests])) as deltas:
             if body.stream:
                 await answer.stream(deltas)
             else:

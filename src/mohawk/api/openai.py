@@ -120,10 +120,15 @@ class ChatShape(Shape):
         return {"delta": {"role": "assistant", "content": ""}}
 
     def _whole_choice(self, piece: Piece) -> Body:
-        return {"message": {"role": "assistant", "content": piece.text, "refusal": None}}
+        content = piece.text or (None if piece.calls else "")
+        calls: Body = {"tool_calls": [call.body() for call in piece.calls]} if piece.calls else {}
+        return {"message": {"role": "assistant", "content": content, "refusal": None, **calls}}
 
     def _piece_choice(self, piece: Piece) -> Body:
-        return {"delta": {"content": piece.text} if piece.text else {}}
+        delta: Body = {"content": piece.text} if piece.text else {}
+        if piece.calls:
+            delta["tool_calls"] = [{"index": call.index, **call.body()} for call in piece.calls]
+        return {"delta": delta}
 
     def _logprobs(self, entries: Sequence[TokenEntry]) -> Body:
         return chat_logprobs(entries)

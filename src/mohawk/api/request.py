@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from mohawk.api.call_reader import CallReader
 from mohawk.api.choice import Choice
 from mohawk.api.engine import Engine
 from mohawk.api.logprobs import Likelihoods
 from mohawk.api.schema import ChatBody, TextBody
+from mohawk.api.tools import Offer
 from mohawk.crypto.primitives import sha256
 from mohawk.errors import UsageError
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import Grammar
+from mohawk.nouns.tools import CallStyle
 
 DEFAULT_TEXT_TOKENS = 16
 """OpenAI's default of max_tokens for plain completions; a chat answer may fill the context."""
 
 
-async def make_requests(engine: Engine, body: ChatBody | TextBody) -> tuple[GenerationRequest, ...]:
-    """The body as token ids and checked numbers, once for each choice. Raises UsageError naming the field."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One body as the engine's requests, one for each choice; and the tools that the answers may call."""
+
+    requests: tuple[GenerationRequest, ...]
+    tools: frozenset[str] | None
+
+    def make_choices(self, engine: Engine) -> list[Choice]:
+        """What turns each request's answer into what the client may see."""
+        return [self._make_choice(engine, request) for request in self.requests]
+
+    def _make_choice(self, engine: Engine, request: GenerationRequest) -> Choice:
+        likelihoods = Likelihoods(engine.token_bytes, request.end_of_sequence) if request.sampling.logprobs else None
+        return Choice(likelihoods, None if self.tools is None else CallReader(self.tools))
+
+
+async def make_order(engine: Engine, body: ChatBody | TextBody) -> Order:
+    """The body as token ids and checked numbers. Raises UsageError naming the field."""
     sampling = body.sampling(default_seed=secrets.randbits(63))
     _check_logit_bias(engine, sampling)
-    if isinstance(body, ChatBody):
-        sampling = await _constrain(engine, sampling, body.grammar())
+    tools = None
     if isinstance(body, ChatBody):
         field = "messages"
-        prompt = await engine.encode_chat([message.plain() for message in body.messages])
+        offer = body.offer()
+        sampling = await _constrain(engine, sampling, body, offer)
+        prompt = await _encode_chat(engine, body, offer)
+        tools = None if offer is None else offer.names
     else:
         field = "prompt"
         prompt = await _encode_prompt(engine, body.prompt)
@@ -38,14 +59,7 @@ async def make_requests(engine: Engine, body: ChatBody | TextBody) -> tuple[Gene
         stop=body.stop,
         end_of_sequence=engine.end_of_sequence,
     )
-    return tuple(_vary(first, index) for index in range(body.choices))
-
-
-def make_choice(engine: Engine, request: GenerationRequest) -> Choice:
-    """What turns this request's answer into what the client may see."""
-    if not request.sampling.logprobs:
-        return Choice(None)
-    return Choice(Likelihoods(engine.token_bytes, request.end_of_sequence))
+    return Order(tuple(_vary(first, index) for index in range(body.choices)), tools)
 
 
 def _vary(request: GenerationRequest, index: int) -> GenerationRequest:
@@ -57,15 +71,36 @@ def _vary(request: GenerationRequest, index: int) -> GenerationRequest:
     return replace(request, sampling=replace(request.sampling, seed=seed))
 
 
-async def _constrain(engine: Engine, sampling: SamplingParameters, text: str | None) -> SamplingParameters:
-    """The same under a grammar, which was tried before any worker hears of it (I09)."""
+async def _encode_chat(engine: Engine, body: ChatBody, offer: Offer | None) -> list[int]:
+    """Where a tool must be called, the model sees no other; where none may be, none."""
+    if engine.call_style is None:
+        if offer is not None:
+            raise UsageError("this model's chat template knows no tools", field="tools")
+        if any(message.tool_calls or message.role == "tool" for message in body.messages):
+            raise UsageError("this model's chat template knows no tools", field="messages")
+    tools = () if offer is None else offer.tools
+    return await engine.encode_chat([message.plain() for message in body.messages], [tool.plain() for tool in tools])
+
+
+async def _constrain(
+    engine: Engine, sampling: SamplingParameters, body: ChatBody, offer: Offer | None
+) -> SamplingParameters:
+    """The same under a grammar, where the answer must keep to one. It is tried before any worker hears of it (I09)."""
+    text, field = body.format_grammar(), "response_format"
+    if offer is not None:
+        if text is not None:
+            raise UsageError("response_format cannot be held to where tools may be called", field=field)
+        text, field = offer.grammar(engine.call_style or CallStyle.JSON), "tools"
     if text is None:
         return sampling
     if not engine.end_of_sequence:
-        raise UsageError("this model never ends an answer by itself", field="response_format")
+        raise UsageError("this model never ends an answer by itself", field=field)
     grammar = Grammar(text, tuple(sorted(engine.end_of_sequence)))
-    constrained = replace(sampling, grammar=grammar)  # checks its size
-    await engine.check_grammar(grammar)
+    try:
+        constrained = replace(sampling, grammar=grammar)  # checks its size
+        await engine.check_grammar(grammar)
+    except UsageError as error:
+        raise UsageError(error.message, hint=error.hint, field=field) from None
     return constrained
 
 

@@ -18,7 +18,7 @@ from mohawk.api.strict import Strict
 from mohawk.artifact.strict_json import JsonValue
 from mohawk.errors import UsageError
 
-_GUIDANCE: JsonValue = {"whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,16}"}
+GUIDANCE: JsonValue = {"whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,16}"}
 _ANY_OBJECT: Mapping[str, object] = {"type": "object"}
 _NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -50,5 +50,5 @@ def schema_grammar(schema: Mapping[str, object]) -> str:
     """A JSON Schema as llguidance's JSON. Raises UsageError."""
     if "x-guidance" in schema:
         raise UsageError("x-guidance is not part of JSON Schema", field="response_format")
-    grammar = {"grammars": [{"json_schema": {**schema, "x-guidance": _GUIDANCE}}]}
+    grammar = {"grammars": [{"json_schema": {**schema, "x-guidance": GUIDANCE}}]}
     return json.dumps(grammar, ensure_ascii=False, separators=(",", ":"))

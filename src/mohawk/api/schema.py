@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, FailFast, Field
 
 from mohawk.api.response_format import ResponseFormat
 from mohawk.api.strict import Neutral, Strict
+from mohawk.api.tools import MAXIMUM_TOOLS, Call, Offer, Tool, ToolChoice, read_offer
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import MAXIMUM_LOGIT_BIAS, MAXIMUM_TOP_LOGPROBS, LogitBias
@@ -110,16 +112,33 @@ class Message(Strict):
         "refusal": (),
         "audio": (),
         "function_call": (),
-        "tool_calls": ([],),
         "annotations": ([],),
     }
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(_join_content)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[str | None, BeforeValidator(_join_content)] = None
+    tool_calls: Annotated[list[Call] | None, FailFast(), Field(max_length=MAXIMUM_TOOLS)] = None
+    tool_call_id: Annotated[str | None, Field(max_length=256)] = None
 
-    def plain(self) -> dict[str, str]:
-        """As chat templates take it."""
-        return {"role": "system" if self.role == "developer" else self.role, "content": self.content}
+    def plain(self) -> JsonObject:
+        """As chat templates take it. Raises UsageError."""
+        self._check()
+        role = "system" if self.role == "developer" else self.role
+        turn: JsonObject = {"role": role, "content": self.content or ""}
+        if self.tool_calls:
+            turn["tool_calls"] = [call.plain() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            turn["tool_call_id"] = self.tool_call_id
+        return turn
+
+    def _check(self) -> None:
+        """What belongs to which role. Only calls stand for content."""
+        if self.tool_calls and self.role != "assistant":
+            raise UsageError("tool_calls belong to the assistant's turns", field="messages")
+        if (self.tool_call_id is not None) != (self.role == "tool"):
+            raise UsageError("tool_call_id belongs to the turns of tools, and to each of them", field="messages")
+        if self.content is None and not self.tool_calls:
+            raise UsageError("a message without content", field="messages")
 
 
 class GenerationBody(Strict):
@@ -179,15 +198,12 @@ class ChatBody(GenerationBody):
         "functions": ([],),
         "modalities": (["text"],),
         "moderation": (),
-        "parallel_tool_calls": (True, False),
         "prediction": (),
         "prompt_cache_options": (),
         "prompt_cache_retention": ("in_memory",),
         "reasoning_effort": (),
         "service_tier": ("auto", "default"),
         "store": (False,),
-        "tool_choice": ("none",),
-        "tools": ([],),
         "verbosity": ("medium",),
         "web_search_options": (),
     }
@@ -197,6 +213,9 @@ class ChatBody(GenerationBody):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
+    tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MAXIMUM_TOOLS)] = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
@@ -213,8 +232,12 @@ class ChatBody(GenerationBody):
     def wanted_logprobs(self) -> tuple[bool, int]:
         return self.logprobs is True, self.top_logprobs or 0
 
-    def grammar(self) -> str | None:
-        """What the answer must keep to, if anything. Raises UsageError naming the field."""
+    def offer(self) -> Offer | None:
+        """The tools that may be called, if any. Raises UsageError naming the field."""
+        return read_offer(self.tools or (), self.tool_choice, is_parallel=self.parallel_tool_calls is not False)
+
+    def format_grammar(self) -> str | None:
+        """What `response_format` holds the answer to, if anything. Raises UsageError naming the field."""
         return None if self.response_format is None else self.response_format.grammar()
 
 

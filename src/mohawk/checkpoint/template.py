@@ -18,6 +18,7 @@ from mohawk.checkpoint.child import Child
 from mohawk.checkpoint.settings import parse_side_object
 from mohawk.checkpoint.template_child import REPLY_LIMIT, REQUEST_LIMIT
 from mohawk.errors import ArtifactError, TooLargeError, UnsupportedModelError, UsageError
+from mohawk.nouns.tools import TAG, CallStyle
 
 DEADLINE_SECONDS = 0.2
 _START_SECONDS = 5.0
@@ -65,15 +66,30 @@ class ChatTemplate:
     def __init__(self, template: str, tokens: Mapping[str, str]) -> None:
         """Raises UnsupportedModelError when the template does not compile within bounds, HostError without a child."""
         self._start_line = _encode_line({"template": template, "tokens": dict(tokens)})
+        self._teaches_tags = TAG in template
         self._lock = threading.Lock()
         self._renderer = _Renderer(self._start_line)
         try:
-            self._renderer.await_ready()
+            self._takes_tools = self._renderer.await_ready()
         except UsageError as error:
             self._renderer.kill()
             raise UnsupportedModelError("the model's chat template does not compile within its bounds") from error
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, now: datetime) -> str:
+    @property
+    def call_style(self) -> CallStyle | None:
+        """How the model calls tools, by what its template says of it; None when it is never told of any."""
+        if not self._takes_tools:
+            return None
+        return CallStyle.TAGS if self._teaches_tags else CallStyle.JSON
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]] = (),
+        *,
+        add_generation_prompt: bool = True,
+        now: datetime,
+    ) -> str:
         """The prompt. Blocks up to 200 ms (after a replaced child, for its start as well).
 
         Raises UsageError (the template refuses the messages, or exceeds its bounds on them), TooLargeError, HostError.
@@ -81,6 +97,7 @@ class ChatTemplate:
         line = _encode_line(
             {
                 "messages": [dict(message) for message in messages],
+                "tools": list(tools) or None,
                 "add_generation_prompt": add_generation_prompt,
                 "now": now.isoformat(),
             }
@@ -144,17 +161,20 @@ class _Renderer:
     def __init__(self, start_line: bytes) -> None:
         self._child = Child("mohawk.checkpoint.template_child")
         self._start_line: bytes | None = start_line
+        self._takes_tools = False
 
     def is_alive(self) -> bool:
         return self._child.is_alive()
 
-    def await_ready(self) -> None:
-        """Hand over the template, once. Raises UsageError when it does not compile."""
+    def await_ready(self) -> bool:
+        """Hand over the template, once: whether it asks for tools. Raises UsageError when it does not compile."""
         if self._start_line is not None:
-            reply = self.exchange(self._start_line, _START_SECONDS)
-            if _parse_reply(reply).get("ready") is not True:
+            reply = _parse_reply(self.exchange(self._start_line, _START_SECONDS))
+            if reply.get("ready") is not True:
                 raise UsageError("the model's chat template does not compile")
             self._start_line = None
+            self._takes_tools = reply.get("tools") is True
+        return self._takes_tools
 
     def exchange(self, line: bytes, seconds: float) -> bytes:
         """One request, one reply line.

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.contract.steps import SampledToken, StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
@@ -21,6 +22,7 @@ from mohawk.generation.batcher import Batcher, Progress, StepOrder
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
 from mohawk.nouns.sampling import Grammar
+from mohawk.nouns.tools import CallStyle
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +84,13 @@ class Engine:
         """A plain prompt's token ids. Raises UsageError."""
         return await asyncio.to_thread(self._prompting.encode_text, text)
 
-    async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+    @property
+    def call_style(self) -> CallStyle | None:
+        return self._prompting.call_style
+
+    async def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
         """A conversation's token ids, by the model's own template. Raises UsageError, TooLargeError, HostError."""
-        return await asyncio.to_thread(self._prompting.encode_chat, messages)
+        return await asyncio.to_thread(self._prompting.encode_chat, messages, tools)
 
     async def check_grammar(self, grammar: Grammar) -> None:
         """Raises UsageError: it does not compile within bounds; UnavailableError."""

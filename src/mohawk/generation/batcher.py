@@ -18,6 +18,8 @@ from mohawk.errors import MessageError, MohawkError, UnavailableError, UsageErro
 from mohawk.generation.session import FinishReason, Sequence
 from mohawk.nouns.model import BLOCK_TOKENS, SamplingParameters, blocks_for
 
+OPENING_BYTES = 128 << 10
+"""Of all sequences that one step opens: a step's header holds twice as much. One is opened whatever its size."""
 QUEUE_FACTOR = 2
 """Sequences that may wait for each that may run; a longer queue only makes everybody late."""
 
@@ -40,6 +42,12 @@ class OpeningOrder:
     reserve_tokens: int
     sampling: SamplingParameters
     generated: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """About its bytes on the way to the last stage, never less."""
+        grammar = 0 if self.sampling.grammar is None else len(self.sampling.grammar.text.encode("utf-8"))
+        return 256 + grammar + 20 * len(self.sampling.logit_bias) + 5 * len(self.generated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +136,12 @@ class Batcher:
             raise UsageError("a step is in flight: finish it before the next")
         budget = self.token_budget
         scheduled: list[tuple[Sequence, int]] = []
-        openings = []
+        openings: list[OpeningOrder] = []
         for sequence in self._by_urgency():
             if count := min(sequence.pending, budget):
                 scheduled.append((sequence, count))
                 budget -= count
-        while budget and (admitted := self._admit()):
+        while budget and sum(one.size for one in openings) < OPENING_BYTES and (admitted := self._admit()):
             openings.append(_opening(admitted))
             count = min(admitted.pending, budget)
             scheduled.append((admitted, count))

@@ -162,9 +162,9 @@ class SamplingParameters:
             raise UsageError("top_logprobs needs logprobs", field="top_logprobs")
         self._check_logit_bias()
         if self.grammar is not None and not (
-            0 < len(self.grammar.text) <= MAXIMUM_GRAMMAR and 0 < len(self.grammar.ends) <= MAXIMUM_ENDS
+            0 < len(self.grammar.text.encode("utf-8")) <= MAXIMUM_GRAMMAR and 0 < len(self.grammar.ends) <= MAXIMUM_ENDS
         ):
-            raise UsageError(f"a schema may have at most {MAXIMUM_GRAMMAR} characters", field="response_format")
+            raise UsageError(f"a schema may have at most {MAXIMUM_GRAMMAR} bytes", field="response_format")
 
     def _check_logit_bias(self) -> None:
         if not self.logit_bias:

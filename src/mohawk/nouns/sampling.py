@@ -11,7 +11,7 @@ MAXIMUM_LOGIT_BIASES = 300
 MAXIMUM_LOGIT_BIAS = 100.0
 MAXIMUM_TOP_LOGPROBS = 20
 MAXIMUM_GRAMMAR = 16 << 10
-"""Characters. It travels to the last stage with the sequence, and again after a failure."""
+"""Bytes. It travels to the last stage with the sequence, and again after a failure."""
 MAXIMUM_ENDS = 64
 LEAST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot spell; OpenAI's number."""
