@@ -63,7 +63,20 @@ def test_a_schema_that_computes_for_ever_is_refused_and_the_next_one_served(tria
         await trial.check(grammar({**GOOD, "title": "another"}))
         return taken
 
-    assert asyncio.run(main()) < TRIAL_SECONDS + 2
+    assert asyncio.run(main()) < TRIAL_SECONDS + 5
+
+
+def test_a_child_that_hangs_is_given_up_after_its_second(trial: GrammarTrial) -> None:
+    async def main() -> float:
+        await trial.check(grammar(GOOD))
+        assert trial._process is not None
+        os.kill(trial._process._child._process.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(UsageError, match="too much time or memory"):
+            await trial.check(grammar({**GOOD, "title": "stopped"}))
+        return time.monotonic() - begun
+
+    assert TRIAL_SECONDS <= asyncio.run(main()) < TRIAL_SECONDS + 5
 
 
 @pytest.mark.parametrize(
@@ -140,8 +153,10 @@ def test_a_child_that_hangs_holds_no_pass_and_ends_its_own_sequences_only(monkey
         assert set(followed.finish([1, 2]).allowed) == {1}
         assert followed._process is not None
         os.kill(followed._process._child._process.pid, signal.SIGSTOP)
+        begun = time.monotonic()
         followed.begin([1, 2])
         masks = followed.finish([1, 2])
+        assert time.monotonic() - begun < 5
         assert (masks.allowed, masks.failed) == ({}, {1})
         assert followed._starting is not None
         followed._starting.result()

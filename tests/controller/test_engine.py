@@ -15,10 +15,11 @@ from mohawk.contract.steps import SampledToken, Step, StepFailure, StepResult
 from mohawk.controller.engine import Engine
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
-from mohawk.errors import MohawkError, UnavailableError, WorkerLostError
+from mohawk.errors import MohawkError, UnavailableError, UsageError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 from tests.support.folders import write_folder
 from tests.support.nodes import run
 from tests.support.tickets import plain_pipeline
@@ -104,6 +105,49 @@ def test_one_failed_step_ends_its_sequences_only(tmp_path: Path):
         assert isinstance(await outcome(engine), UnavailableError)
         assert await outcome(engine) == REQUEST.maximum_new_tokens
         engine.health()
+        assert engine.load().kv_tokens_used == 0
+        await engine.stop()
+
+    run(main)
+
+
+def test_what_a_stage_tells_of_its_tokens_comes_with_them(tmp_path: Path):
+    told = TokenLogprobs(-0.5, (9, 8), (-0.5, -2.0))
+
+    def send(pipeline: Pipeline, step: Step) -> None:
+        part = decode_part(step.parts[0])
+        tokens = tuple(SampledToken(segment.sequence, 9, told) for segment in part.segments if segment.sample)
+        asyncio.get_running_loop().call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", send)
+        assert {delta.logprobs async for delta in engine.generate(REQUEST)} == {told}
+        await engine.stop()
+
+    run(main)
+
+
+def test_a_grammar_that_fails_ends_its_own_sequence_only(tmp_path: Path):
+    """With an error that its client understands, and its room is given back."""
+    broken: set[int] = set()
+
+    def send(pipeline: Pipeline, step: Step) -> None:
+        part = decode_part(step.parts[0])
+        broken.update(opening.sequence for opening in part.openings if not broken)
+        tokens = tuple(
+            SampledToken(segment.sequence, 9, failed=segment.sequence in broken and segment.start > 5)
+            for segment in part.segments
+            if segment.sample
+        )
+        asyncio.get_running_loop().call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", send)
+        first, second = await asyncio.gather(outcome(engine), outcome(engine))
+        assert isinstance(first, UsageError)
+        assert first.field == "response_format"
+        assert second == REQUEST.maximum_new_tokens
+        await asyncio.sleep(0.05)
         assert engine.load().kv_tokens_used == 0
         await engine.stop()
 

@@ -13,14 +13,13 @@ import httpx
 import openai
 import pytest
 
-from mohawk.api.app import build_app
 from mohawk.api.server import serve
 from mohawk.channel.stdlib_tls import api_server_context
 from mohawk.controller.service import Controller
 from mohawk.identity.certificates import issue_api_leaf
 from mohawk.transport.dial import Target
 from tests.api.serving import authority, post_quantum
-from tests.api.toy import KEY, KEYS
+from tests.api.toy import KEY, application
 from tests.e2e.inside import Site
 from tests.support.models import TOOL_TEMPLATE, build_model, write_tokenizer
 from tests.support.nodes import run
@@ -74,6 +73,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = build_model(tmp_path_factory.mktemp("models") / "llama", "llama")
     write_tokenizer(folder, chat_template=TOOL_TEMPLATE)
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_bytes(tokenizer.read_bytes().ljust((2 << 20) + 1))  # travels to the last worker in three chunks
     return folder
 
 
@@ -89,9 +90,8 @@ async def served(
 ) -> AsyncIterator[tuple[Controller, openai.AsyncOpenAI]]:
     async with site.serving(source, workers) as controller:
         leaf = issue_api_leaf(authority().issuing, ("localhost", "127.0.0.1"), utc_now())
-        server = await serve(
-            build_app(controller.engine, KEYS), "127.0.0.1", 0, api_server_context(leaf.chain, leaf.key)
-        )
+        served_app: Any = application(controller.engine)  # type: ignore[arg-type]
+        server = await serve(served_app, "127.0.0.1", 0, api_server_context(leaf.chain, leaf.key))
         try:
             async with httpx.AsyncClient(verify=post_quantum(), timeout=SECONDS) as http:
                 url = f"https://localhost:{server.port}/v1"
