@@ -57,6 +57,14 @@ class AuthenticationError(UsageError):
     code = "invalid_api_key"
 
 
+class PermissionDeniedError(UsageError):
+    """The caller's API key is valid, and not for this."""
+
+    exit_code = 4
+    http_status = 403
+    code = "permission_denied"
+
+
 class RemoteError(MohawkError):
     """The peer's fault: bytes or messages that the protocol does not allow. Parsers raise this and nothing else."""
 

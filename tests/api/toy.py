@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
@@ -15,11 +17,24 @@ from mohawk.api.auth import ApiKeys, digest_key
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
+from mohawk.store.api_keys import ApiKey
 
 MODEL = "toy"
 END = 256
 KEY = "mk-" + "toy" * 14
-KEYS = ApiKeys([digest_key(KEY)])
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def key_named(name: str, secret: str = "", **fields: Any) -> ApiKey:
+    return ApiKey(name, digest_key(secret or "mk-" + name), NOW, **fields)
+
+
+def keys_of(*keys: ApiKey) -> ApiKeys:
+    """Looked up without a store."""
+    return ApiKeys({key.digest: key for key in keys}.get, lambda: NOW)
+
+
+KEYS = keys_of(key_named("toy", KEY))
 HEADERS = {"authorization": f"Bearer {KEY}"}
 CONTEXT = 4096
 
@@ -95,15 +110,15 @@ class ToyEngine:
 
 
 @asynccontextmanager
-async def in_process(engine: ToyEngine) -> AsyncIterator[httpx.AsyncClient]:
+async def in_process(engine: ToyEngine, keys: ApiKeys = KEYS) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application itself, without a socket, with the key."""
-    transport = httpx.ASGITransport(application(engine))
+    transport = httpx.ASGITransport(application(engine, keys))
     async with httpx.AsyncClient(transport=transport, base_url="https://api.example", headers=HEADERS) as client:
         yield client
 
 
-def application(engine: ToyEngine) -> ASGIApp:
-    return build_app(engine, KEYS)
+def application(engine: ToyEngine, keys: ApiKeys = KEYS) -> ASGIApp:
+    return build_app(engine, keys)
 
 
 def chat(**fields: object) -> dict[str, object]:

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mohawk.api.auth import ApiKeys
+from mohawk.api.auth import ApiKeys, require_scope
 from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
 from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
@@ -34,14 +34,16 @@ from mohawk.api.openai import (
     Usage,
     error_body,
     event,
+    list_body,
     model_body,
-    models_body,
     status_body,
 )
 from mohawk.api.request import make_request
 from mohawk.api.schema import ChatBody, TextBody, read
 from mohawk.errors import MohawkError, NotFoundError
-from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
+from mohawk.generation.session import Caller, FinishReason, GenerationRequest, TextDelta
+from mohawk.store.api_keys import ApiKey
+from mohawk.store.api_keys import Scope as KeyScope
 
 LARGE_BODY = 64 << 10
 """Bytes; smaller ones are parsed in less time than handing them to a thread and back costs the others."""
@@ -81,11 +83,14 @@ class _Catalogue:
             return JSONResponse({"status": "unavailable"}, 503)
         return JSONResponse({"status": "ok"})
 
-    async def list_models(self, _request: Request) -> Response:
-        return JSONResponse(models_body(self._engine.model_id, self._engine.created))
+    async def list_models(self, request: Request) -> Response:
+        engine, key = self._engine, require_scope(request.scope, KeyScope.MODELS)
+        models = [model_body(engine.model_id, engine.created)] if key.may_use(engine.model_id) else []
+        return JSONResponse(list_body(models))
 
     async def show_model(self, request: Request) -> Response:
-        _check_model(self._engine, request.path_params["model"])
+        key = require_scope(request.scope, KeyScope.MODELS)
+        _check_model(self._engine, request.path_params["model"], key)
         return JSONResponse(model_body(self._engine.model_id, self._engine.created))
 
 
@@ -98,13 +103,14 @@ class _Completions:
         self._shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = require_scope(scope, KeyScope.GENERATE)
         data = await read_body(Request(scope, receive))
-        await _until_gone(receive, self._answer(data, scope, send))
+        await _until_gone(receive, self._answer(data, key, scope, send))
 
-    async def _answer(self, data: bytes, scope: Scope, send: Send) -> None:
+    async def _answer(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
-        _check_model(self._engine, body.model)
-        request = await make_request(self._engine, body)
+        _check_model(self._engine, body.model, key)
+        request = await make_request(self._engine, body, Caller(key.tenant, key.priority))
         answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
         async with aclosing(self._engine.generate(request)) as deltas:
             if body.stream:
@@ -182,8 +188,8 @@ class _Answer:
         return event(error_body(shown))
 
 
-def _check_model(engine: Engine, name: str) -> None:
-    if name != engine.model_id:
+def _check_model(engine: Engine, name: str, key: ApiKey) -> None:
+    if name != engine.model_id or not key.may_use(name):
         raise NotFoundError("no such model here", hint="GET /v1/models names it", field="model")
 
 

@@ -63,7 +63,7 @@ class Envelope:
         record = _Record(scope, send)
         try:
             if scope["path"] != HEALTH:
-                self._keys.check(scope["headers"])
+                scope["state"]["api_key"] = self._keys.check(scope["headers"])
             await self._app(scope, receive, record.send)
         except ClientDisconnect:
             record.status = 499

@@ -127,8 +127,8 @@ def model_body(model_id: str, created: int) -> Body:
     return {"id": model_id, "object": "model", "created": created, "owned_by": "mohawk"}
 
 
-def models_body(model_id: str, created: int) -> Body:
-    return {"object": "list", "data": [model_body(model_id, created)]}
+def list_body(entries: Sequence[Body]) -> Body:
+    return {"object": "list", "data": entries}
 
 
 def error_body(error: MohawkError) -> Body:

@@ -7,13 +7,13 @@ import secrets
 from mohawk.api.engine import Engine
 from mohawk.api.schema import ChatBody, TextBody
 from mohawk.errors import UsageError
-from mohawk.generation.session import GenerationRequest
+from mohawk.generation.session import Caller, GenerationRequest
 
 DEFAULT_TEXT_TOKENS = 16
 """OpenAI's default of max_tokens for plain completions; a chat answer may fill the context."""
 
 
-async def make_request(engine: Engine, body: ChatBody | TextBody) -> GenerationRequest:
+async def make_request(engine: Engine, body: ChatBody | TextBody, caller: Caller) -> GenerationRequest:
     """The body as token ids and checked numbers. Raises UsageError naming the field."""
     sampling = body.sampling(default_seed=secrets.randbits(63))
     if isinstance(body, ChatBody):
@@ -28,6 +28,7 @@ async def make_request(engine: Engine, body: ChatBody | TextBody) -> GenerationR
         sampling=sampling,
         stop=body.stop,
         end_of_sequence=engine.end_of_sequence,
+        caller=caller,
     )
 
 

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mohawk.api.app import build_app
-from mohawk.api.auth import ApiKeys, digest_key, generate_key
+from mohawk.api.auth import ApiKeys, generate_key
 from mohawk.api.server import ApiServer, serve
 from mohawk.channel.profile import MIE_API
 from mohawk.channel.stdlib_tls import api_server_context
 from mohawk.cli.children import Child, start_worker
 from mohawk.cli.places import Places
 from mohawk.cli.preparation import PreparedModel, prepare_authority, prepare_model
+from mohawk.cli.store import adopt_key, open_store
 from mohawk.config import Settings
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
@@ -29,6 +30,8 @@ from mohawk.host.keys import KeyProvider
 from mohawk.identity.certificates import LEAF_MAXIMUM, Leaf
 from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType
+from mohawk.store.api_keys import ApiKeyTable
+from mohawk.store.database import Database
 from mohawk.transport.dial import Target
 
 Progress = Callable[[str, int, int], None]
@@ -65,6 +68,7 @@ class Deployment:
     children: list[Child] = field(default_factory=list)
     trail: AuditTrail | None = None
     controller: Controller | None = None
+    store: Database | None = None
     api: ApiServer | None = None
     operator_port: int = 0
 
@@ -126,10 +130,13 @@ class Deployment:
     async def start_api(self, authority: AuthorityFolder) -> None:
         """Open the HTTPS API and write down how clients reach it."""
         assert self.controller is not None  # `start_controller` came before
+        assert self.trail is not None
+        self.store = open_store(self.places)
+        adopt_key(self.store, self._api_key(), self.trail.record)
         leaf = authority.issue_api(API_HOSTS, datetime.now(UTC), LEAF_MAXIMUM)
         address = ("127.0.0.1", self.options.api_port)
         require_pq = self.settings.api_require_pq
-        self.api = await open_api(self.controller, leaf, self._api_key(), address, require_pq=require_pq)
+        self.api = await open_api(self.controller, leaf, self.store, address, require_pq=require_pq)
         write_file(self.places.api_root, b"".join(root.pem for root in authority.roots()))
         write_file(self.places.api_url, self.base_url.encode("ascii"))
 
@@ -145,6 +152,8 @@ class Deployment:
             self.places.api_url.unlink(missing_ok=True)
         if self.controller is not None:
             await self.controller.stop()
+        if self.store is not None:
+            self.store.close()
         if self.trail is not None:
             self.trail.close()
         await asyncio.gather(*(child.stop() for child in self.children))
@@ -165,11 +174,12 @@ class Deployment:
 
 
 async def open_api(
-    controller: Controller, leaf: Leaf, key: str, address: tuple[str, int], *, require_pq: bool
+    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], *, require_pq: bool
 ) -> ApiServer:
     """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
     profile = MIE_API.require_post_quantum() if require_pq else MIE_API
-    app = build_app(controller.engine, ApiKeys([digest_key(key)]))
+    keys = ApiKeys(ApiKeyTable(store).find, lambda: datetime.now(UTC))
+    app = build_app(controller.engine, keys)
     return await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile))
 
 
