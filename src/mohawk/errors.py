@@ -65,6 +65,18 @@ class PermissionDeniedError(UsageError):
     code = "permission_denied"
 
 
+class LimitError(UsageError):
+    """The caller has used up what is its own. `retry_seconds`: until when there will be some again."""
+
+    exit_code = 6
+    http_status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message, hint=f"try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
 class RemoteError(MohawkError):
     """The peer's fault: bytes or messages that the protocol does not allow. Parsers raise this and nothing else."""
 

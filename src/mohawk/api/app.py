@@ -38,6 +38,7 @@ from mohawk.api.openai import (
     model_body,
     status_body,
 )
+from mohawk.api.quotas import Quotas
 from mohawk.api.request import make_request
 from mohawk.api.schema import ChatBody, TextBody, read
 from mohawk.errors import MohawkError, NotFoundError
@@ -53,16 +54,16 @@ Deltas = AsyncGenerator[TextDelta, None]
 
 def build_app(engine: Engine, keys: ApiKeys) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
-    catalogue = _Catalogue(engine)
+    catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
     app = Starlette(
         routes=[
             Route(HEALTH, catalogue.health),
             Route("/v1/models", catalogue.list_models),
             Route("/v1/models/{model}", catalogue.show_model),
-            Route("/v1/chat/completions", _Completions(engine, ChatBody, ChatShape), methods=["POST"]),
-            Route("/v1/completions", _Completions(engine, TextBody, TextShape), methods=["POST"]),
+            Route("/v1/chat/completions", _Completions(engine, quotas, ChatBody, ChatShape), methods=["POST"]),
+            Route("/v1/completions", _Completions(engine, quotas, TextBody, TextShape), methods=["POST"]),
         ],
-        middleware=[Middleware(Envelope, keys=keys)],
+        middleware=[Middleware(Envelope, keys=keys, quotas=quotas)],
         exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the client's Host header
@@ -97,26 +98,29 @@ class _Catalogue:
 class _Completions:
     """One of the two generating routes, as an ASGI application."""
 
-    def __init__(self, engine: Engine, schema: type[ChatBody | TextBody], shape: type[Shape]) -> None:
+    def __init__(self, engine: Engine, quotas: Quotas, schema: type[ChatBody | TextBody], shape: type[Shape]) -> None:
         self._engine = engine
+        self._quotas = quotas
         self._schema = schema
         self._shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = require_scope(scope, KeyScope.GENERATE)
-        data = await read_body(Request(scope, receive))
-        await _until_gone(receive, self._answer(data, key, scope, send))
+        with self._quotas.answering(key):
+            data = await read_body(Request(scope, receive))
+            await _until_gone(receive, self._answer(data, key, scope, send))
 
     async def _answer(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
         _check_model(self._engine, body.model, key)
         request = await make_request(self._engine, body, Caller(key.tenant, key.priority))
         answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
-        async with aclosing(self._engine.generate(request)) as deltas:
-            if body.stream:
-                await answer.stream(deltas)
-            else:
-                await answer.whole(deltas)
+        with self._quotas.spending(key, request.maximum_tokens, answer.tokens):
+            async with aclosing(self._engine.generate(request)) as deltas:
+                if body.stream:
+                    await answer.stream(deltas)
+                else:
+                    await answer.whole(deltas)
 
     async def _understand(self, data: bytes) -> ChatBody | TextBody:
         """A large body is parsed beside the loop, which other requests and the workers' heartbeats need."""
@@ -163,6 +167,10 @@ class _Answer:
         except Exception as error:  # noqa: BLE001 - the outermost edge of a stream: only our own words may leave
             ending = self._fail(error, MohawkError("unexpected"))
         await self._send({"type": "http.response.body", "body": ending, "more_body": False})
+
+    def tokens(self) -> int:
+        """Of prompt and answer, so far."""
+        return self._usage.prompt_tokens + self._usage.completion_tokens
 
     def _take(self, delta: TextDelta) -> TextDelta:
         self._usage = Usage(self._usage.prompt_tokens, delta.tokens)

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mohawk.api.auth import ApiKeys
 from mohawk.api.openai import error_body
-from mohawk.errors import AuthenticationError, MohawkError, UnavailableError
+from mohawk.api.quotas import Quotas
+from mohawk.errors import AuthenticationError, LimitError, MohawkError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def error_response(error: MohawkError) -> JSONResponse:
     headers = {}
     if isinstance(error, UnavailableError):
         headers["retry-after"] = _RETRY_SECONDS
+    if isinstance(error, LimitError):
+        headers["retry-after"] = str(error.retry_seconds)
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_body(error), error.http_status, headers)
@@ -52,9 +55,10 @@ def log_failure(request_id: str, error: Exception) -> None:
 class Envelope:
     """ASGI middleware around the routes."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, quotas: Quotas) -> None:
         self._app = app
         self._keys = keys
+        self._quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +67,7 @@ class Envelope:
         record = _Record(scope, send)
         try:
             if scope["path"] != HEALTH:
-                scope["state"]["api_key"] = self._keys.check(scope["headers"])
+                self._admit(scope)
             await self._app(scope, receive, record.send)
         except ClientDisconnect:
             record.status = 499
@@ -74,6 +78,10 @@ class Envelope:
             await record.answer(MohawkError("unexpected"), scope, receive)
         finally:
             record.write()
+
+    def _admit(self, scope: Scope) -> None:
+        key = scope["state"]["api_key"] = self._keys.check(scope["headers"])
+        self._quotas.count_request(key)
 
 
 class _Record:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from mohawk.errors import MohawkError, UsageError
+from mohawk.errors import LimitError, MohawkError, UsageError
 from mohawk.generation.session import FinishReason, TextDelta
 
 Body = dict[str, object]
@@ -137,7 +137,8 @@ def error_body(error: MohawkError) -> Body:
     """
     if isinstance(error, UsageError):
         message = f"{error.message} ({error.hint})" if error.hint else error.message
-        return _error(message, "invalid_request_error", error.field, error.code)
+        kind = "rate_limit_error" if isinstance(error, LimitError) else "invalid_request_error"
+        return _error(message, kind, error.field, error.code)
     status = HTTPStatus(error.http_status)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         message = "the model cannot be served right now; try again later"
