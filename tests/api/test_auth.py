@@ -22,6 +22,12 @@ ROUTES = [
     ("POST", "/v1/chat/completions", Scope.GENERATE),
     ("POST", "/v1/completions", Scope.GENERATE),
 ]
+SESSION_ROUTES = [
+    ("GET", "/v1/sessions"),
+    ("POST", "/v1/sessions"),
+    ("GET", "/v1/sessions/{session}"),
+    ("DELETE", "/v1/sessions/{session}"),
+]
 
 
 def header(key: str) -> list[tuple[bytes, bytes]]:
@@ -82,6 +88,11 @@ def header_of(key: str) -> dict[str, str]:
     return HEADERS | {"authorization": f"Bearer {key}"}
 
 
+@pytest.mark.parametrize(("method", "path"), SESSION_ROUTES)
+def test_the_routes_of_sessions_need_theirs(method: str, path: str) -> None:
+    assert ask(method, path, scopes=EVERY_SCOPE - {Scope.SESSIONS})[0] == 403
+
+
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
 def test_each_route_needs_its_scope(method: str, path: str, scope: Scope) -> None:
     status, _, _ = ask(method, path, scopes=frozenset({scope}))
@@ -93,10 +104,11 @@ def test_each_route_needs_its_scope(method: str, path: str, scope: Scope) -> Non
 
 
 def test_no_route_is_without_a_scope() -> None:
-    """A new route needs a line above."""
+    """A new route needs a line above. Those of sessions are tried in their own file."""
     app = application(ToyEngine())
     assert isinstance(app, Starlette)
     known = {(method, path.replace("toy", "{model}")) for method, path, _ in ROUTES} | {("GET", "/healthz")}
+    known |= set(SESSION_ROUTES)
     routes = [route for route in app.routes if isinstance(route, Route)]
     assert len(routes) == len(app.routes)
     assert {(method, route.path) for route in routes for method in (route.methods or ()) if method != "HEAD"} == known

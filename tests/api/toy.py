@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +20,13 @@ from starlette.types import ASGIApp
 
 from mohawk.api.app import build_app
 from mohawk.api.auth import ApiKeys, digest_key
+from mohawk.api.sessions import Sessions
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
 from mohawk.store.api_keys import ApiKey
+from mohawk.store.database import Database
+from mohawk.store.sessions import SessionTable
 
 MODEL = "toy"
 END = 256
@@ -62,6 +71,7 @@ class ToyEngine:
         self.closed = asyncio.Event()
         self.failure: Exception = MohawkError("the disk /secret/place is full")
         self.is_healthy = True
+        self.ended: list[str] = []
 
     async def encode_text(self, text: str) -> list[int]:
         if len(text) > 16 * CONTEXT:
@@ -70,6 +80,9 @@ class ToyEngine:
 
     async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
         return await self.encode_text("".join(f"{turn['role']}: {turn['content']}\n" for turn in messages))
+
+    def end_session(self, session: str) -> None:
+        self.ended.append(session)
 
     def health(self) -> None:
         if not self.is_healthy:
@@ -110,15 +123,42 @@ class ToyEngine:
 
 
 @asynccontextmanager
-async def in_process(engine: ToyEngine, keys: ApiKeys = KEYS) -> AsyncIterator[httpx.AsyncClient]:
+async def in_process(
+    engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application itself, without a socket, with the key."""
-    transport = httpx.ASGITransport(application(engine, keys))
+    transport = httpx.ASGITransport(application(engine, keys, sessions))
     async with httpx.AsyncClient(transport=transport, base_url="https://api.example", headers=HEADERS) as client:
         yield client
 
 
-def application(engine: ToyEngine, keys: ApiKeys = KEYS) -> ASGIApp:
-    return build_app(engine, keys)
+def application(engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None) -> ASGIApp:
+    return build_app(engine, keys, sessions or sessions_in(store(), engine))
+
+
+@cache
+def store() -> Database:
+    """For all that look at sessions in passing."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "mohawk.db").touch()
+    database = Database(folder / "mohawk.db")
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(database.close)
+    return database
+
+
+def sessions_in(database: Database, engine: ToyEngine, maximum: int = 1000, clock: Clock | None = None) -> Sessions:
+    return Sessions(SessionTable(database), maximum, engine.end_session, (clock or Clock()).time)
+
+
+@dataclass
+class Clock:
+    """Goes when it is told to."""
+
+    now: datetime = NOW
+
+    def time(self) -> datetime:
+        return self.now
 
 
 def chat(**fields: object) -> dict[str, object]:

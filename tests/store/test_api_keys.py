@@ -151,7 +151,9 @@ def test_what_no_limit_can_be(name: str, value: int) -> None:
     assert refused.value.field == name
 
 
-@pytest.mark.parametrize("change", ["scopes = 'root'", "priority = 7", "name = 'A B'", "concurrency = 0"])
+@pytest.mark.parametrize(
+    "change", ["scopes = 'root'", "priority = 7", "name = 'A B'", "concurrency = 0", "revoked = 1 << 60"]
+)
 def test_a_row_that_somebody_else_wrote_is_a_typed_error(database: Database, table: ApiKeyTable, change: str) -> None:
     table.add(ApiKey("a", digest(1), NOW))
     with database.change() as connection:

@@ -41,8 +41,10 @@ from mohawk.api.openai import (
 from mohawk.api.quotas import Quotas
 from mohawk.api.request import make_request
 from mohawk.api.schema import ChatBody, TextBody, read
+from mohawk.api.session_routes import SessionRoutes
+from mohawk.api.sessions import Sessions
 from mohawk.errors import MohawkError, NotFoundError
-from mohawk.generation.session import Caller, FinishReason, GenerationRequest, TextDelta
+from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.api_keys import Scope as KeyScope
 
@@ -52,7 +54,7 @@ LARGE_BODY = 64 << 10
 Deltas = AsyncGenerator[TextDelta, None]
 
 
-def build_app(engine: Engine, keys: ApiKeys) -> Starlette:
+def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
     app = Starlette(
@@ -60,8 +62,11 @@ def build_app(engine: Engine, keys: ApiKeys) -> Starlette:
             Route(HEALTH, catalogue.health),
             Route("/v1/models", catalogue.list_models),
             Route("/v1/models/{model}", catalogue.show_model),
-            Route("/v1/chat/completions", _Completions(engine, quotas, ChatBody, ChatShape), methods=["POST"]),
-            Route("/v1/completions", _Completions(engine, quotas, TextBody, TextShape), methods=["POST"]),
+            Route(
+                "/v1/chat/completions", _Completions(engine, quotas, sessions, ChatBody, ChatShape), methods=["POST"]
+            ),
+            Route("/v1/completions", _Completions(engine, quotas, sessions, TextBody, TextShape), methods=["POST"]),
+            *SessionRoutes(engine, sessions).routes(),
         ],
         middleware=[Middleware(Envelope, keys=keys, quotas=quotas)],
         exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
@@ -98,9 +103,17 @@ class _Catalogue:
 class _Completions:
     """One of the two generating routes, as an ASGI application."""
 
-    def __init__(self, engine: Engine, quotas: Quotas, schema: type[ChatBody | TextBody], shape: type[Shape]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        quotas: Quotas,
+        sessions: Sessions,
+        schema: type[ChatBody | TextBody],
+        shape: type[Shape],
+    ) -> None:
         self._engine = engine
         self._quotas = quotas
+        self._sessions = sessions
         self._schema = schema
         self._shape = shape
 
@@ -113,14 +126,16 @@ class _Completions:
     async def _answer(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
         _check_model(self._engine, body.model, key)
-        request = await make_request(self._engine, body, Caller(key.tenant, key.priority))
-        answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
-        with self._quotas.spending(key, request.maximum_tokens, answer.tokens):
-            async with aclosing(self._engine.generate(request)) as deltas:
-                if body.stream:
-                    await answer.stream(deltas)
-                else:
-                    await answer.whole(deltas)
+        async with self._sessions.turn(key, body.session_id, body.model) as call:
+            request = await make_request(self._engine, body, call.caller)
+            call.prompted(len(request.prompt))
+            answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
+            with self._quotas.spending(key, request.maximum_tokens, call.tokens):
+                async with aclosing(call.timed(self._engine.generate(request))) as deltas:
+                    if body.stream:
+                        await answer.stream(deltas)
+                    else:
+                        await answer.whole(deltas)
 
     async def _understand(self, data: bytes) -> ChatBody | TextBody:
         """A large body is parsed beside the loop, which other requests and the workers' heartbeats need."""
@@ -167,10 +182,6 @@ class _Answer:
         except Exception as error:  # noqa: BLE001 - the outermost edge of a stream: only our own words may leave
             ending = self._fail(error, MohawkError("unexpected"))
         await self._send({"type": "http.response.body", "body": ending, "more_body": False})
-
-    def tokens(self) -> int:
-        """Of prompt and answer, so far."""
-        return self._usage.prompt_tokens + self._usage.completion_tokens
 
     def _take(self, delta: TextDelta) -> TextDelta:
         self._usage = Usage(self._usage.prompt_tokens, delta.tokens)

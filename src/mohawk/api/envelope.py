@@ -26,7 +26,7 @@ from mohawk.errors import AuthenticationError, LimitError, MohawkError, Unavaila
 log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
-_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions"}
+_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/sessions"}
 _RETRY_SECONDS = "2"
 
 
@@ -50,6 +50,11 @@ def log_failure(request_id: str, error: Exception) -> None:
     place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "?"
     message = error.message if isinstance(error, MohawkError) else ""
     log.error("%s failed: %s at %s %s", request_id, type(error).__name__, place, message)
+
+
+def _common_name(path: str) -> str:
+    """Of paths with a name of the client's in them."""
+    return next((f"{start}{{id}}" for start in ("/v1/models/", "/v1/sessions/") if path.startswith(start)), "other")
 
 
 class Envelope:
@@ -91,8 +96,8 @@ class _Record:
         self.request_id = f"req_{uuid.uuid4().hex}"
         self.status = 0
         self._send = send
-        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
-        self._path = scope["path"] if scope["path"] in _NAMES else "other"
+        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "DELETE"} else "other"
+        self._path = scope["path"] if scope["path"] in _NAMES else _common_name(scope["path"])
         self._begun = time.monotonic()
         state = scope.setdefault("state", {})
         state["request_id"] = self.request_id

@@ -10,7 +10,7 @@ the check, so that a body of a million problems costs as much as a body of one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -89,15 +89,19 @@ def _read_stop(value: object) -> object:
     return tuple(value)
 
 
-def _check_labels(value: object) -> object:
-    """OpenAI's bounds for metadata. It is accepted because clients send it, and not kept."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or len(value) > 16:
-        raise UsageError("metadata must hold at most 16 texts", field="metadata")
-    if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
-        raise UsageError("metadata holds a name or text that is too long, or no text", field="metadata")
-    return value
+def check_labels(field: str) -> Callable[[object], object]:
+    """OpenAI's bounds for metadata, for a field of this name."""
+
+    def check(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, dict) or len(value) > 16:
+            raise UsageError(f"{field} must hold at most 16 texts", field=field)
+        if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
+            raise UsageError(f"{field} holds a name or text that is too long, or no text", field=field)
+        return value
+
+    return check
 
 
 _Label = Annotated[str | None, Field(max_length=512)]
@@ -146,6 +150,8 @@ class GenerationBody(Strict):
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
     user: _Label = None
+    session_id: Annotated[str | None, Field(max_length=64)] = None
+    """Not OpenAI's: the session whose keys and values go on."""
     return_token_ids: bool | None = None
     """Not OpenAI's: token ids beside the text, as vLLM has it, for whoever compares runs."""
 
@@ -193,7 +199,8 @@ class ChatBody(GenerationBody):
 
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAXIMUM_MESSAGES)]
     max_completion_tokens: int | None = None
-    metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
+    metadata: Annotated[dict[str, str] | None, BeforeValidator(check_labels("metadata"))] = None
+    """Accepted because clients send it, and not kept."""
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
 

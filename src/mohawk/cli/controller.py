@@ -21,6 +21,7 @@ from mohawk.cli.store import adopt_key, open_store
 from mohawk.errors import UsageError
 
 if TYPE_CHECKING:
+    from mohawk.config import Settings
     from mohawk.controller.service import ControllerOptions
     from mohawk.identity.certificates import Leaf
     from mohawk.store.database import Database
@@ -103,11 +104,11 @@ def run(
         if api_key is not None:
             adopt_key(store, api_key, trail.record)
         options = replace(options, record=trail.record, note=trail.note)
-        asyncio.run(_serve(options, leaf, store, (host, port), require_pq=settings.api_require_pq))
+        asyncio.run(_serve(options, leaf, store, (host, port), settings))
 
 
 async def _serve(
-    options: ControllerOptions, leaf: Leaf, store: Database, address: tuple[str, int], *, require_pq: bool
+    options: ControllerOptions, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings
 ) -> None:
     from mohawk.cli.deployment import open_api
     from mohawk.controller.service import Controller
@@ -125,7 +126,7 @@ async def _serve(
     try:
         with progress_bars() as report:
             operator_port = await interruption.guard(controller.start(report))
-        api = await open_api(controller, leaf, store, address, require_pq=require_pq)
+        api = await open_api(controller, leaf, store, address, settings)
         ports = f"operators on {operator_port}, joins on {controller.join_port}"
         typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
         await interruption.wait()

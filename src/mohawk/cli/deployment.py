@@ -12,6 +12,7 @@ from pathlib import Path
 from mohawk.api.app import build_app
 from mohawk.api.auth import ApiKeys, generate_key
 from mohawk.api.server import ApiServer, serve
+from mohawk.api.sessions import Sessions
 from mohawk.channel.profile import MIE_API
 from mohawk.channel.stdlib_tls import api_server_context
 from mohawk.cli.children import Child, start_worker
@@ -32,6 +33,7 @@ from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType
 from mohawk.store.api_keys import ApiKeyTable
 from mohawk.store.database import Database
+from mohawk.store.sessions import SessionTable
 from mohawk.transport.dial import Target
 
 Progress = Callable[[str, int, int], None]
@@ -69,7 +71,7 @@ class Deployment:
     trail: AuditTrail | None = None
     controller: Controller | None = None
     store: Database | None = None
-    api: ApiServer | None = None
+    api: Api | None = None
     operator_port: int = 0
 
     @property
@@ -135,8 +137,7 @@ class Deployment:
         adopt_key(self.store, self._api_key(), self.trail.record)
         leaf = authority.issue_api(API_HOSTS, datetime.now(UTC), LEAF_MAXIMUM)
         address = ("127.0.0.1", self.options.api_port)
-        require_pq = self.settings.api_require_pq
-        self.api = await open_api(self.controller, leaf, self.store, address, require_pq=require_pq)
+        self.api = await open_api(self.controller, leaf, self.store, address, self.settings)
         write_file(self.places.api_root, b"".join(root.pem for root in authority.roots()))
         write_file(self.places.api_url, self.base_url.encode("ascii"))
 
@@ -173,14 +174,33 @@ class Deployment:
         return read_api_key(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API that serves."""
+
+    server: ApiServer
+    sessions: Sessions
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    async def close(self) -> None:
+        """The server first: answers under way still use their sessions."""
+        await self.server.close()
+        await self.sessions.close()
+
+
 async def open_api(
-    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], *, require_pq: bool
-) -> ApiServer:
+    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings
+) -> Api:
     """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
-    profile = MIE_API.require_post_quantum() if require_pq else MIE_API
+    profile = MIE_API.require_post_quantum() if settings.api_require_pq else MIE_API
     keys = ApiKeys(ApiKeyTable(store).find, lambda: datetime.now(UTC))
-    app = build_app(controller.engine, keys)
-    return await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile))
+    engine, most = controller.engine, settings.max_concurrent_sessions
+    sessions = Sessions(SessionTable(store), most, engine.end_session, lambda: datetime.now(UTC))
+    app = build_app(engine, keys, sessions)
+    return Api(await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile)), sessions)
 
 
 def parse_compute(text: str) -> DataType | None:

@@ -160,7 +160,7 @@ def _parse(row: Row) -> ApiKey:
     """Raises HostError when somebody else has written it."""
     try:
         return _read(row)
-    except (ValueError, UsageError):
+    except (ValueError, UsageError, OverflowError, OSError):  # the last two: no time of any calendar
         raise HostError("the store holds an API key that this version cannot read", hint="restore a backup") from None
 
 

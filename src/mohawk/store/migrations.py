@@ -24,7 +24,20 @@ CREATE TABLE api_keys (
 ) STRICT
 """
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((_API_KEYS,),)
+_SESSIONS = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    api_key TEXT NOT NULL,
+    model TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    routing TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    used INTEGER NOT NULL
+) STRICT
+"""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((_API_KEYS,), (_SESSIONS,))
 """The statements that lead from version n to n + 1."""
 
 
