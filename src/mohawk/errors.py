@@ -65,6 +65,20 @@ class PermissionDeniedError(UsageError):
     code = "permission_denied"
 
 
+class ConflictError(UsageError):
+    """The same request is under way."""
+
+    http_status = 409
+    code = "request_in_progress"
+
+
+class RepeatedKeyError(UsageError):
+    """An idempotency key that stood for another request."""
+
+    http_status = 422
+    code = "idempotency_key_reused"
+
+
 class LimitError(UsageError):
     """The caller has used up what is its own. `retry_seconds`: until when there will be some again."""
 

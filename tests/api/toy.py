@@ -20,10 +20,12 @@ from starlette.types import ASGIApp
 
 from mohawk.api.app import build_app
 from mohawk.api.auth import ApiKeys, digest_key
+from mohawk.api.repeats import Repeats
 from mohawk.api.sessions import Sessions
 from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
+from mohawk.store.answers import AnswerTable
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.database import Database
 from mohawk.store.sessions import SessionTable
@@ -124,16 +126,19 @@ class ToyEngine:
 
 @asynccontextmanager
 async def in_process(
-    engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None
+    engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None, repeats: Repeats | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application itself, without a socket, with the key."""
-    transport = httpx.ASGITransport(application(engine, keys, sessions))
+    transport = httpx.ASGITransport(application(engine, keys, sessions, repeats))
     async with httpx.AsyncClient(transport=transport, base_url="https://api.example", headers=HEADERS) as client:
         yield client
 
 
-def application(engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None) -> ASGIApp:
-    return build_app(engine, keys, sessions or sessions_in(store(), engine))
+def application(
+    engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None, repeats: Repeats | None = None
+) -> ASGIApp:
+    kept = repeats or Repeats(AnswerTable(store()), Clock().time)
+    return build_app(engine, keys, sessions or sessions_in(store(), engine), kept)
 
 
 @cache

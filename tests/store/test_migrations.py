@@ -16,6 +16,7 @@ from mohawk.store.database import APPLICATION_ID, Database
 SAMPLES = {
     1: "INSERT INTO api_keys VALUES ('a', zeroblob(32), 't', 'models', '', 1, 10, NULL, 3, NULL, 1, NULL, 2)",
     2: "INSERT INTO sessions VALUES ('s', 't', 'a', 'm', 1, '{}', 5, 6)",
+    3: "INSERT INTO answers VALUES ('a', x'01', x'02', x'03', x'04', 1, 7)",
 }
 """A row of each version's new table."""
 

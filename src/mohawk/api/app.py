@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -39,11 +40,12 @@ from mohawk.api.openai import (
     status_body,
 )
 from mohawk.api.quotas import Quotas
+from mohawk.api.repeats import Capture, Done, Repeats, find_header
 from mohawk.api.request import make_request
 from mohawk.api.schema import ChatBody, TextBody, read
 from mohawk.api.session_routes import SessionRoutes
 from mohawk.api.sessions import Sessions
-from mohawk.errors import MohawkError, NotFoundError
+from mohawk.errors import MohawkError, NotFoundError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.api_keys import Scope as KeyScope
@@ -54,19 +56,18 @@ LARGE_BODY = 64 << 10
 Deltas = AsyncGenerator[TextDelta, None]
 
 
-def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions) -> Starlette:
+def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
+    desk = _Desk(engine, quotas, sessions, repeats)
     app = Starlette(
         routes=[
             Route(HEALTH, catalogue.health),
             Route("/v1/models", catalogue.list_models),
             Route("/v1/models/{model}", catalogue.show_model),
-            Route(
-                "/v1/chat/completions", _Completions(engine, quotas, sessions, ChatBody, ChatShape), methods=["POST"]
-            ),
-            Route("/v1/completions", _Completions(engine, quotas, sessions, TextBody, TextShape), methods=["POST"]),
-            *SessionRoutes(engine, sessions).routes(),
+            Route("/v1/chat/completions", _Completions(desk, ChatBody, ChatShape), methods=["POST"]),
+            Route("/v1/completions", _Completions(desk, TextBody, TextShape), methods=["POST"]),
+            *SessionRoutes(engine, sessions, repeats).routes(),
         ],
         middleware=[Middleware(Envelope, keys=keys, quotas=quotas)],
         exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
@@ -100,37 +101,54 @@ class _Catalogue:
         return JSONResponse(model_body(self._engine.model_id, self._engine.created))
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What both generating routes share."""
+
+    engine: Engine
+    quotas: Quotas
+    sessions: Sessions
+    repeats: Repeats
+
+
 class _Completions:
     """One of the two generating routes, as an ASGI application."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        quotas: Quotas,
-        sessions: Sessions,
-        schema: type[ChatBody | TextBody],
-        shape: type[Shape],
-    ) -> None:
-        self._engine = engine
-        self._quotas = quotas
-        self._sessions = sessions
+    def __init__(self, desk: _Desk, schema: type[ChatBody | TextBody], shape: type[Shape]) -> None:
+        self._engine = desk.engine
+        self._desk = desk
         self._schema = schema
         self._shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = require_scope(scope, KeyScope.GENERATE)
-        with self._quotas.answering(key):
+        with self._desk.quotas.answering(key):
             data = await read_body(Request(scope, receive))
-            await _until_gone(receive, self._answer(data, key, scope, send))
+            await _until_gone(receive, self._answer_once(data, key, scope, send))
+
+    async def _answer_once(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
+        if find_header(scope) is None:
+            await self._answer(data, key, scope, send)
+            return
+
+        async def work() -> Done:
+            capture = Capture()
+            await self._answer(data, key, scope, capture.send)
+            return capture.done
+
+        response = await self._desk.repeats.once(scope, data, work)
+        await response(scope, _receive_nothing, send)
 
     async def _answer(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         body = await self._understand(data)
         _check_model(self._engine, body.model, key)
-        async with self._sessions.turn(key, body.session_id, body.model) as call:
+        if body.stream and find_header(scope) is not None:
+            raise UsageError("a stream cannot be repeated", hint="leave Idempotency-Key out", field="idempotency-key")
+        async with self._desk.sessions.turn(key, body.session_id, body.model) as call:
             request = await make_request(self._engine, body, call.caller)
             call.prompted(len(request.prompt))
             answer = _Answer(self._make_shape(body, request), len(request.prompt), scope, send)
-            with self._quotas.spending(key, request.maximum_tokens, call.tokens):
+            with self._desk.quotas.spending(key, request.maximum_tokens, call.tokens):
                 async with aclosing(call.timed(self._engine.generate(request))) as deltas:
                     if body.stream:
                         await answer.stream(deltas)

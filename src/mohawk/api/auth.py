@@ -45,15 +45,20 @@ class ApiKeys:
 
     def check(self, headers: Sequence[tuple[bytes, bytes]]) -> ApiKey:
         """The key that a request's headers (names in lower case) show. Raises AuthenticationError, HostError."""
-        shown = [value for name, value in headers if name == b"authorization"]
-        scheme, _, key = shown[0].partition(b" ") if len(shown) == 1 else (b"", b"", b"")
-        if scheme.lower() != b"bearer" or not key or len(key) > _LONGEST:
-            raise AuthenticationError("this needs an API key", hint="send it as `Authorization: Bearer mk-…`")
-        found = self._find(sha256(key.strip()))
+        found = self._find(sha256(shown_key(headers)))
         if found is None:
             raise AuthenticationError("this API key is not valid here")
         found.require_usable(self._now())
         return found
+
+
+def shown_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """What the headers show as a key. Raises AuthenticationError when that is nothing."""
+    shown = [value for name, value in headers if name == b"authorization"]
+    scheme, _, key = shown[0].partition(b" ") if len(shown) == 1 else (b"", b"", b"")
+    if scheme.lower() != b"bearer" or not key or len(key) > _LONGEST:
+        raise AuthenticationError("this needs an API key", hint="send it as `Authorization: Bearer mk-…`")
+    return key.strip()
 
 
 def require_scope(request: Request, scope: Scope) -> ApiKey:

@@ -14,6 +14,7 @@ from mohawk.api.auth import require_scope
 from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
 from mohawk.api.openai import Body
+from mohawk.api.repeats import Done, Repeats
 from mohawk.api.schema import Strict, check_labels, read
 from mohawk.api.sessions import IDLE, Session, Sessions
 from mohawk.errors import NotFoundError, PermissionDeniedError, UsageError
@@ -38,9 +39,10 @@ class SessionBody(Strict):
 class SessionRoutes:
     """Opening, seeing and ending sessions of the key's tenant."""
 
-    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+    def __init__(self, engine: Engine, sessions: Sessions, repeats: Repeats) -> None:
         self._engine = engine
         self._sessions = sessions
+        self._repeats = repeats
 
     def routes(self) -> list[Route]:
         return [
@@ -52,13 +54,17 @@ class SessionRoutes:
 
     async def open(self, request: Request) -> Response:
         key = require_scope(request.scope, Scope.SESSIONS)
-        body = read(SessionBody, parse_body(await read_body(request, MAXIMUM_BODY)))
+        data = await read_body(request, MAXIMUM_BODY)
+        return await self._repeats.once(request.scope, data, lambda: self._open(key, data))
+
+    async def _open(self, key: ApiKey, data: bytes) -> Done:
+        body = read(SessionBody, parse_body(data))
         if body.model != self._engine.model_id or not key.may_use(body.model):
             raise NotFoundError("no such model here", hint="GET /v1/models names it", field="model")
         if body.tenant not in (None, key.tenant):
             raise PermissionDeniedError("this API key is another tenant's", field="tenant")
         session = await self._sessions.open(key, body.model, _priority(key, body.qos), body.routing or {})
-        return JSONResponse(session_body(session), 201)
+        return Done(201, bytes(JSONResponse(session_body(session)).body))
 
     async def list(self, request: Request) -> Response:
         key = require_scope(request.scope, Scope.SESSIONS)

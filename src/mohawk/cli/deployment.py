@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mohawk.api.app import build_app
 from mohawk.api.auth import ApiKeys, generate_key
+from mohawk.api.repeats import Repeats
 from mohawk.api.server import ApiServer, serve
 from mohawk.api.sessions import Sessions
 from mohawk.channel.profile import MIE_API
@@ -31,6 +32,7 @@ from mohawk.host.keys import KeyProvider
 from mohawk.identity.certificates import LEAF_MAXIMUM, Leaf
 from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType
+from mohawk.store.answers import AnswerTable
 from mohawk.store.api_keys import ApiKeyTable
 from mohawk.store.database import Database
 from mohawk.store.sessions import SessionTable
@@ -196,11 +198,15 @@ async def open_api(
 ) -> Api:
     """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
     profile = MIE_API.require_post_quantum() if settings.api_require_pq else MIE_API
-    keys = ApiKeys(ApiKeyTable(store).find, lambda: datetime.now(UTC))
+    keys = ApiKeys(ApiKeyTable(store).find, _now)
     engine, most = controller.engine, settings.max_concurrent_sessions
-    sessions = Sessions(SessionTable(store), most, engine.end_session, lambda: datetime.now(UTC))
-    app = build_app(engine, keys, sessions)
+    sessions = Sessions(SessionTable(store), most, engine.end_session, _now)
+    app = build_app(engine, keys, sessions, Repeats(AnswerTable(store), _now))
     return Api(await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile)), sessions)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def parse_compute(text: str) -> DataType | None:

@@ -37,7 +37,22 @@ CREATE TABLE sessions (
 ) STRICT
 """
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((_API_KEYS,), (_SESSIONS,))
+_ANSWERS = """
+CREATE TABLE answers (
+    api_key TEXT NOT NULL,
+    id BLOB NOT NULL,
+    tag BLOB NOT NULL,
+    salt BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (api_key, id)
+) STRICT
+"""
+_ANSWERS_BY_SIZE = "CREATE INDEX answers_by_size ON answers (api_key, size)"
+_ANSWERS_BY_END = "CREATE INDEX answers_by_end ON answers (expires)"
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((_API_KEYS,), (_SESSIONS,), (_ANSWERS, _ANSWERS_BY_SIZE, _ANSWERS_BY_END))
 """The statements that lead from version n to n + 1."""
 
 
