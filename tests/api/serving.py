@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 
 from mohawk.api.auth import ApiKeys
@@ -83,8 +83,12 @@ class RawClient:
 
     async def hung_up(self) -> None:
         """The server ends the connection."""
-        with suppress(OSError):
+        try:
             await asyncio.wait_for(self.reader.read(-1), PATIENCE)
+        except TimeoutError:  # an OSError, too
+            raise AssertionError("the server did not hang up") from None
+        except OSError:
+            pass
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ class GuardedProtocol(H11Protocol):
         self._reading = _Reading.NOTHING
         self._read_deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self.idle_since: float | None = None
+        """By the loop's clock, while the client has asked for nothing, or has not finished asking."""
         self._received = 0
         """Bytes since the current body was last found fast enough."""
 
@@ -144,6 +146,7 @@ class GuardedProtocol(H11Protocol):
 
     def _expect(self, reading: _Reading) -> None:
         self._reading = reading
+        self.idle_since = self.loop.time() if reading in (_Reading.REQUEST, _Reading.HEAD) else None
         if self._read_deadline is not None:
             self._read_deadline.cancel()
             self._read_deadline = None
