@@ -1,6 +1,7 @@
 """The HTTP application: routes, and one request's way from body to answer.
 
-A client that leaves is noticed at once, waiting or streaming: its generation is closed, and with it the work (D08).
+A client that leaves is noticed at once, waiting or streaming: its generation is closed, and with it the work (D08). One
+whose key is revoked meanwhile is cut off within seconds (Z06).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -39,6 +40,7 @@ from mohawk.api.openai import (
     model_body,
     status_body,
 )
+from mohawk.api.presence import while_present
 from mohawk.api.quotas import Quotas
 from mohawk.api.repeats import Capture, Done, Repeats, find_header
 from mohawk.api.request import make_request
@@ -59,7 +61,7 @@ Deltas = AsyncGenerator[TextDelta, None]
 def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
-    desk = _Desk(engine, quotas, sessions, repeats)
+    desk = _Desk(engine, keys, quotas, sessions, repeats)
     app = Starlette(
         routes=[
             Route(HEALTH, catalogue.health),
@@ -106,6 +108,7 @@ class _Desk:
     """What both generating routes share."""
 
     engine: Engine
+    keys: ApiKeys
     quotas: Quotas
     sessions: Sessions
     repeats: Repeats
@@ -124,7 +127,8 @@ class _Completions:
         key = require_scope(scope, KeyScope.GENERATE)
         with self._desk.quotas.answering(key):
             data = await read_body(Request(scope, receive))
-            await _until_gone(receive, self._answer_once(data, key, scope, send))
+            work = self._answer_once(data, key, scope, send)
+            await while_present(receive, self._desk.keys, scope, work)
 
     async def _answer_once(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         if find_header(scope) is None:
@@ -228,26 +232,6 @@ class _Answer:
 def _check_model(engine: Engine, name: str, key: ApiKey) -> None:
     if name != engine.model_id or not key.may_use(name):
         raise NotFoundError("no such model here", hint="GET /v1/models names it", field="model")
-
-
-async def _until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` while the client is there. Raises ClientDisconnect, the work cancelled and ended, when it leaves."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_wait_until_gone(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-    finally:
-        task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-    task.result()
-
-
-async def _wait_until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _receive_nothing() -> dict[str, Any]:
