@@ -121,6 +121,7 @@ class GuardedProtocol(H11Protocol):
 
     def abort(self) -> None:
         """End without a goodbye: a peer that is too slow for requests is too slow for that, too."""
+        self.idle_since = None  # it has made room once
         with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets its protocol
             self.transport.abort()
 

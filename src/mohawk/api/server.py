@@ -146,6 +146,8 @@ class ApiServer:
             if self._has_its_share(source) or not self._make_room():
                 connection.close()
                 continue
+            if self.connections >= self._door.connections:
+                await asyncio.sleep(0)  # who was cut off is counted until the loop has turned
             handshake = _Handshake(connection, source)
             self._half_open[source] += 1
             task = asyncio.create_task(self._open(handshake))
