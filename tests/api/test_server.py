@@ -246,9 +246,10 @@ def test_connections_are_counted_from_accept_on() -> None:
                 for client in (one, two):
                     await client.send(request_bytes(chat()))
                     assert (await client.answer())[0] == 200
-                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-                assert await asyncio.wait_for(reader.read(1), PATIENCE) == b""  # a fourth connection: refused
-                for _, one_writer in (*silent, (reader, writer)):
+                fourth = await asyncio.open_connection("127.0.0.1", server.port)
+                await one.hung_up()  # it was idle for longest
+                assert server.connections == 3
+                for _, one_writer in (*silent, fourth):
                     one_writer.transport.abort()
 
     run(main)

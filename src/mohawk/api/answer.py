@@ -39,7 +39,7 @@ class Answer:
         async for index, delta in deltas:
             taken[index].append(self._choices[index].take(delta))
         ended = [(join(pieces), choice.reason) for pieces, choice in zip(taken, self._choices, strict=True)]
-        await JSONResponse(self._shape.whole(ended, self._usage()))(self._scope, _receive_nothing, self._send)
+        await JSONResponse(self._shape.whole(ended, self._usage()))(self._scope, receive_nothing, self._send)
 
     async def stream(self, deltas: Merged) -> None:
         """The status waits for the first piece: until then an error is an answer of its own."""
@@ -120,5 +120,5 @@ async def _forward(
     await arrived.put((index, ending))
 
 
-async def _receive_nothing() -> dict[str, Any]:
+async def receive_nothing() -> dict[str, Any]:
     return {"type": "http.disconnect"}

@@ -57,5 +57,8 @@ class Engine(Protocol):
         Raises UsageError (can never fit), UnavailableError (too much to do, or a worker lost).
         """
 
+    def end_session(self, session: str) -> None:
+        """The session has ended: what its next turn would go on from is given back. Of an unknown one: nothing."""
+
     def health(self) -> None:
         """Raises the error that keeps the model from being served, if there is one."""

@@ -20,12 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mohawk.api.auth import ApiKeys
 from mohawk.api.openai import error_body
-from mohawk.errors import AuthenticationError, MohawkError, UnavailableError
+from mohawk.api.quotas import Quotas
+from mohawk.errors import AuthenticationError, LimitError, MohawkError, UnavailableError
 
 log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
-_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions"}
+_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/sessions"}
 _RETRY_SECONDS = "2"
 
 
@@ -34,6 +35,8 @@ def error_response(error: MohawkError) -> JSONResponse:
     headers = {}
     if isinstance(error, UnavailableError):
         headers["retry-after"] = _RETRY_SECONDS
+    if isinstance(error, LimitError):
+        headers["retry-after"] = str(error.retry_seconds)
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_body(error), error.http_status, headers)
@@ -49,12 +52,18 @@ def log_failure(request_id: str, error: Exception) -> None:
     log.error("%s failed: %s at %s %s", request_id, type(error).__name__, place, message)
 
 
+def _common_name(path: str) -> str:
+    """Of paths with a name of the client's in them."""
+    return next((f"{start}{{id}}" for start in ("/v1/models/", "/v1/sessions/") if path.startswith(start)), "other")
+
+
 class Envelope:
     """ASGI middleware around the routes."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, quotas: Quotas) -> None:
         self._app = app
         self._keys = keys
+        self._quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +72,7 @@ class Envelope:
         record = _Record(scope, send)
         try:
             if scope["path"] != HEALTH:
-                self._keys.check(scope["headers"])
+                self._admit(scope)
             await self._app(scope, receive, record.send)
         except ClientDisconnect:
             record.status = 499
@@ -75,6 +84,10 @@ class Envelope:
         finally:
             record.write()
 
+    def _admit(self, scope: Scope) -> None:
+        key = scope["state"]["api_key"] = self._keys.check(scope["headers"])
+        self._quotas.count_request(key)
+
 
 class _Record:
     """One request under way."""
@@ -83,8 +96,8 @@ class _Record:
         self.request_id = f"req_{uuid.uuid4().hex}"
         self.status = 0
         self._send = send
-        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
-        self._path = scope["path"] if scope["path"] in _NAMES else "other"
+        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "DELETE"} else "other"
+        self._path = scope["path"] if scope["path"] in _NAMES else _common_name(scope["path"])
         self._begun = time.monotonic()
         state = scope.setdefault("state", {})
         state["request_id"] = self.request_id

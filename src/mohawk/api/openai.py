@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from mohawk.api.choice import Piece
 from mohawk.api.logprobs import TokenEntry, chat_logprobs, text_logprobs
-from mohawk.errors import MohawkError, UsageError
+from mohawk.errors import LimitError, MohawkError, UsageError
 
 Body = dict[str, object]
 
@@ -151,8 +151,8 @@ def model_body(model_id: str, created: int) -> Body:
     return {"id": model_id, "object": "model", "created": created, "owned_by": "mohawk"}
 
 
-def models_body(model_id: str, created: int) -> Body:
-    return {"object": "list", "data": [model_body(model_id, created)]}
+def list_body(entries: Sequence[Body]) -> Body:
+    return {"object": "list", "data": entries}
 
 
 def error_body(error: MohawkError) -> Body:
@@ -161,7 +161,8 @@ def error_body(error: MohawkError) -> Body:
     """
     if isinstance(error, UsageError):
         message = f"{error.message} ({error.hint})" if error.hint else error.message
-        return _error(message, "invalid_request_error", error.field, error.code)
+        kind = "rate_limit_error" if isinstance(error, LimitError) else "invalid_request_error"
+        return _error(message, kind, error.field, error.code)
     status = HTTPStatus(error.http_status)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         message = "the model cannot be served right now; try again later"

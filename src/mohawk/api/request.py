@@ -13,7 +13,7 @@ from mohawk.api.schema import ChatBody, TextBody
 from mohawk.api.tools import Offer
 from mohawk.crypto.primitives import sha256
 from mohawk.errors import UsageError
-from mohawk.generation.session import GenerationRequest
+from mohawk.generation.session import Caller, GenerationRequest
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import Grammar
 from mohawk.nouns.tools import CallStyle
@@ -29,6 +29,15 @@ class Order:
     requests: tuple[GenerationRequest, ...]
     tools: frozenset[str] | None
 
+    @property
+    def prompt_tokens(self) -> int:
+        return len(self.requests[0].prompt)
+
+    @property
+    def maximum_tokens(self) -> int:
+        """Of the prompt, which counts once, and of all choices."""
+        return self.prompt_tokens + sum(request.maximum_new_tokens for request in self.requests)
+
     def make_choices(self, engine: Engine) -> list[Choice]:
         """What turns each request's answer into what the client may see."""
         return [self._make_choice(engine, request) for request in self.requests]
@@ -38,7 +47,7 @@ class Order:
         return Choice(likelihoods, None if self.tools is None else CallReader(self.tools))
 
 
-async def make_order(engine: Engine, body: ChatBody | TextBody) -> Order:
+async def make_order(engine: Engine, body: ChatBody | TextBody, caller: Caller) -> Order:
     """The body as token ids and checked numbers. Raises UsageError naming the field."""
     sampling = body.sampling(default_seed=secrets.randbits(63))
     _check_logit_bias(engine, sampling)
@@ -58,6 +67,7 @@ async def make_order(engine: Engine, body: ChatBody | TextBody) -> Order:
         sampling=sampling,
         stop=body.stop,
         end_of_sequence=engine.end_of_sequence,
+        caller=caller,
     )
     return Order(tuple(_vary(first, index) for index in range(body.choices)), tools)
 

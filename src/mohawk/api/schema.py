@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, ClassVar, Literal
 
@@ -75,15 +76,19 @@ def _read_logit_bias(value: object) -> object:
     return tuple(LogitBias(int(name), float(bias)) for name, bias in value.items())
 
 
-def _check_labels(value: object) -> object:
-    """OpenAI's bounds for metadata. It is accepted because clients send it, and not kept."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or len(value) > 16:
-        raise UsageError("metadata must hold at most 16 texts", field="metadata")
-    if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
-        raise UsageError("metadata holds a name or text that is too long, or no text", field="metadata")
-    return value
+def check_labels(field: str) -> Callable[[object], object]:
+    """OpenAI's bounds for metadata, for a field of this name."""
+
+    def check(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, dict) or len(value) > 16:
+            raise UsageError(f"{field} must hold at most 16 texts", field=field)
+        if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
+            raise UsageError(f"{field} holds a name or text that is too long, or no text", field=field)
+        return value
+
+    return check
 
 
 _Label = Annotated[str | None, Field(max_length=512)]
@@ -160,6 +165,8 @@ class GenerationBody(Strict):
     logit_bias: Annotated[tuple[LogitBias, ...], BeforeValidator(_read_logit_bias)] = ()
     n: Annotated[int | None, Field(ge=1, le=MAXIMUM_CHOICES)] = None
     user: _Label = None
+    session_id: Annotated[str | None, Field(max_length=64)] = None
+    """Not OpenAI's: the session whose keys and values go on."""
     return_token_ids: bool | None = None
     """Not OpenAI's: token ids beside the text, as vLLM has it, for whoever compares runs."""
 
@@ -216,7 +223,8 @@ class ChatBody(GenerationBody):
     tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MAXIMUM_TOOLS)] = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
+    metadata: Annotated[dict[str, str] | None, BeforeValidator(check_labels("metadata"))] = None
+    """Accepted because clients send it, and not kept."""
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
 

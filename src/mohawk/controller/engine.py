@@ -131,6 +131,9 @@ class Engine:
             self._batcher.cancel(number)
             self._wake.set()
 
+    def end_session(self, session: str) -> None:
+        """Nothing is kept between turns yet."""
+
     async def between_steps(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` while no step is under way. Raises what it raises, UnavailableError when serving has ended."""
         self.health()
