@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,26 @@ def test_a_crowd_of_schemas_waits_in_a_short_queue(trial: GrammarTrial) -> None:
 
     refused = [error for error in asyncio.run(main()) if error is not None]
     assert [type(error) for error in refused] == [UnavailableError] * 4
+
+
+def test_a_tokenizer_that_does_not_go_with_grammars_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(*arguments: Any) -> GrammarProcess:
+        started.append(arguments)
+        return GrammarProcess(*arguments)
+
+    monkeypatch.setattr("mohawk.controller.grammars.GrammarProcess", start)
+
+    async def main() -> None:
+        hopeless = GrammarTrial(b"{}", VOCABULARY_SIZE)
+        for _ in range(3):
+            with pytest.raises(UsageError, match="of this model"):
+                await hopeless.check(grammar(GOOD))
+        hopeless.close()
+
+    asyncio.run(main())
+    assert len(started) == 1
 
 
 def test_a_child_that_hangs_holds_no_pass_and_ends_its_own_sequences_only(monkeypatch: pytest.MonkeyPatch) -> None:

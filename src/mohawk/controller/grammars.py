@@ -26,10 +26,12 @@ class GrammarTrial:
         self._thread = ThreadPoolExecutor(1, "grammar-trial")
         self._process: GrammarProcess | None = None
         self._waiting = 0
+        self._is_hopeless = False
+        """The model's tokenizer does not go with grammars; trying again for each request would cost seconds."""
 
     async def check(self, grammar: Grammar) -> None:
-        """Raises UsageError with the reason when it is refused, UnavailableError when too many wait or the model's
-        tokenizer does not go with grammars.
+        """Raises UsageError with the reason when it is refused or the model's tokenizer does not go with grammars,
+        UnavailableError when too many wait.
         """
         digest = sha256(grammar.text.encode("utf-8"))
         if digest not in self._good:
@@ -56,14 +58,23 @@ class GrammarTrial:
             raise UsageError(f"this schema cannot be followed: {reason}", field="response_format")
 
     def _try(self, grammar: Grammar) -> str:
-        if self._process is None:
-            self._process = GrammarProcess(self._tokenizer, self._vocabulary, TRIAL_HEADROOM)
         try:
-            self._process.await_ready()
-            return self._process.try_grammar(grammar)
-        except (UsageError, UnavailableError):
+            return self._ready().try_grammar(grammar)
+        except UsageError:
             self._end()
             raise
+
+    def _ready(self) -> GrammarProcess:
+        """The child. Raises UsageError when there will never be one."""
+        if self._process is None and not self._is_hopeless:
+            self._process = GrammarProcess(self._tokenizer, self._vocabulary, TRIAL_HEADROOM)
+            try:
+                self._process.await_ready()
+            except UnavailableError:
+                self._is_hopeless = True
+        if self._process is None or self._is_hopeless:
+            raise UsageError("no answer of this model can be held to a format", field="response_format")
+        return self._process
 
     def _end(self) -> None:
         if self._process is not None:
