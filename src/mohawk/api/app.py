@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from mohawk.api.auth import ApiKeys, require_scope
 from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
-from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
+from mohawk.api.envelope import HEALTH, Envelope, log_failure
 from mohawk.api.openai import (
     DONE,
     Body,
@@ -47,6 +47,7 @@ from mohawk.api.request import make_request
 from mohawk.api.schema import ChatBody, TextBody, read
 from mohawk.api.session_routes import SessionRoutes
 from mohawk.api.sessions import Sessions
+from mohawk.audit.events import NoteEvent
 from mohawk.errors import MohawkError, NotFoundError, UsageError
 from mohawk.generation.session import FinishReason, GenerationRequest, TextDelta
 from mohawk.store.api_keys import ApiKey
@@ -58,7 +59,7 @@ LARGE_BODY = 64 << 10
 Deltas = AsyncGenerator[TextDelta, None]
 
 
-def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats) -> Starlette:
+def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats, note: NoteEvent) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
     desk = _Desk(engine, keys, quotas, sessions, repeats)
@@ -71,8 +72,8 @@ def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeat
             Route("/v1/completions", _Completions(desk, TextBody, TextShape), methods=["POST"]),
             *SessionRoutes(engine, sessions, repeats).routes(),
         ],
-        middleware=[Middleware(Envelope, keys=keys, quotas=quotas)],
-        exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
+        middleware=[Middleware(Envelope, keys=keys, quotas=quotas, note=note)],
+        exception_handlers={HTTPException: _refuse_route},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the client's Host header
     return app
@@ -236,13 +237,6 @@ def _check_model(engine: Engine, name: str, key: ApiKey) -> None:
 
 async def _receive_nothing() -> dict[str, Any]:
     return {"type": "http.disconnect"}
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, MohawkError)
-    if error.http_status >= 500:
-        log_failure(request.state.request_id, error)
-    return error_response(error)
 
 
 async def _refuse_route(_request: Request, error: Exception) -> Response:
