@@ -6,15 +6,18 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from mohawk.api.auth import generate_key
+from mohawk.audit.events import EventKind
 from mohawk.errors import AuthenticationError
 from mohawk.generation.session import Priority
 from mohawk.store.api_keys import EVERY_SCOPE, Scope
 from tests.api.toy import HEADERS, MODEL, NOW, ToyEngine, application, chat, in_process, key_named, keys_of
+from tests.support.audit import Heard
 
 ROUTES = [
     ("GET", "/v1/models", Scope.MODELS),
@@ -121,6 +124,25 @@ def test_a_key_sees_only_its_models() -> None:
         status, body, engine = ask(method, path, models=other)
         assert (status, body["error"]["code"], engine.requests) == (404, "not_found", [])
         assert ask(method, path, models=frozenset({MODEL, "another"}))[0] == 200
+
+
+def test_what_is_refused_is_counted_in_the_audit_log_by_names_of_ours() -> None:
+    heard = Heard()
+    keys = keys_of(key_named("a", scopes=frozenset({Scope.MODELS})))
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(application(ToyEngine(), keys, heard=heard), client=("10.9.8.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="https://api.example") as client:
+            for key in ("mk-a", "mk-\x7f", "mk-b"):
+                await client.post("/v1/chat/completions", json=chat(), headers={"authorization": f"Bearer {key}"})
+            await client.get("/v1/models")
+            await client.get("/v1/models", headers=header_of("mk-a"))
+
+    asyncio.run(main())
+    refused, forbidden = heard.of(EventKind.CONNECTION_REFUSED), heard.of(EventKind.ACCESS_REFUSED)
+    assert len(heard.events) == len(refused) + len(forbidden) == 4
+    assert {(event.subject, event.details["reason"]) for event in refused} == {("10.9.8.7", "invalid_api_key")}
+    assert [(event.subject, event.details["reason"]) for event in forbidden] == [("api-key:a", "permission_denied")]
 
 
 def test_requests_are_made_in_the_keys_name() -> None:

@@ -32,6 +32,7 @@ from mohawk.store.answers import AnswerTable
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.database import Database
 from mohawk.store.sessions import SessionTable
+from tests.support.audit import Heard
 
 MODEL = "toy"
 END = 256
@@ -160,10 +161,14 @@ async def in_process(
 
 
 def application(
-    engine: ToyEngine, keys: ApiKeys = KEYS, sessions: Sessions | None = None, repeats: Repeats | None = None
+    engine: ToyEngine,
+    keys: ApiKeys = KEYS,
+    sessions: Sessions | None = None,
+    repeats: Repeats | None = None,
+    heard: Heard | None = None,
 ) -> ASGIApp:
     kept = repeats or Repeats(AnswerTable(store()), Clock().time)
-    return build_app(engine, keys, sessions or sessions_in(store(), engine), kept)
+    return build_app(engine, keys, sessions or sessions_in(store(), engine), kept, (heard or Heard()).note)
 
 
 @cache

@@ -24,7 +24,7 @@ from mohawk.api.answer import Answer, merge, receive_nothing
 from mohawk.api.auth import ApiKeys, require_scope
 from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
-from mohawk.api.envelope import HEALTH, Envelope, error_response, log_failure
+from mohawk.api.envelope import HEALTH, Envelope
 from mohawk.api.openai import ChatShape, Extras, Shape, TextShape, list_body, model_body, status_body
 from mohawk.api.presence import while_present
 from mohawk.api.quotas import Quotas
@@ -34,6 +34,7 @@ from mohawk.api.schema import ChatBody, TextBody
 from mohawk.api.session_routes import SessionRoutes
 from mohawk.api.sessions import Sessions
 from mohawk.api.strict import read
+from mohawk.audit.events import NoteEvent
 from mohawk.errors import MohawkError, NotFoundError, UsageError
 from mohawk.generation.session import GenerationRequest
 from mohawk.store.api_keys import ApiKey
@@ -43,7 +44,7 @@ LARGE_BODY = 64 << 10
 """Bytes; smaller ones are parsed in less time than handing them to a thread and back costs the others."""
 
 
-def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats) -> Starlette:
+def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats, note: NoteEvent) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
     desk = _Desk(engine, keys, quotas, sessions, repeats)
@@ -56,8 +57,8 @@ def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeat
             Route("/v1/completions", _Completions(desk, TextBody, TextShape), methods=["POST"]),
             *SessionRoutes(engine, sessions, repeats).routes(),
         ],
-        middleware=[Middleware(Envelope, keys=keys, quotas=quotas)],
-        exception_handlers={HTTPException: _refuse_route, MohawkError: _answer_error},
+        middleware=[Middleware(Envelope, keys=keys, quotas=quotas, note=note)],
+        exception_handlers={HTTPException: _refuse_route},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the client's Host header
     return app
@@ -161,13 +162,6 @@ class _Completions:
 def _check_model(engine: Engine, name: str, key: ApiKey) -> None:
     if name != engine.model_id or not key.may_use(name):
         raise NotFoundError("no such model here", hint="GET /v1/models names it", field="model")
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, MohawkError)
-    if error.http_status >= 500:
-        log_failure(request.state.request_id, error)
-    return error_response(error)
 
 
 async def _refuse_route(_request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ Rules, and the attack each stops:
 - Whatever goes wrong inside, the body that leaves holds no path, key, trace or library's message (I13).
 - Logged are only words of our own: the client's path, headers and body are not (I10). Its address is the socket's;
   headers that claim another are never read (Z08).
+- Who shows no good key, or one that is not for what it tries, is counted in the audit log, not written line by line.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mohawk.api.auth import ApiKeys
 from mohawk.api.openai import error_body
 from mohawk.api.quotas import Quotas
-from mohawk.errors import AuthenticationError, LimitError, MohawkError, UnavailableError
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
+from mohawk.errors import AuthenticationError, LimitError, MohawkError, PermissionDeniedError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,11 @@ def _common_name(path: str) -> str:
 class Envelope:
     """ASGI middleware around the routes."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, quotas: Quotas) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, quotas: Quotas, note: NoteEvent) -> None:
         self._app = app
         self._keys = keys
         self._quotas = quotas
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,6 +80,9 @@ class Envelope:
         except ClientDisconnect:
             record.status = 499
         except MohawkError as error:
+            self._note_refusal(error, scope)
+            if error.http_status >= 500:
+                log_failure(record.request_id, error)
             await record.answer(error, scope, receive)
         except Exception as error:  # noqa: BLE001 - the outermost edge: nothing may leave but our own words
             log_failure(record.request_id, error)
@@ -87,6 +93,15 @@ class Envelope:
     def _admit(self, scope: Scope) -> None:
         key = scope["state"]["api_key"] = self._keys.check(scope["headers"])
         self._quotas.count_request(key)
+
+    def _note_refusal(self, error: MohawkError, scope: Scope) -> None:
+        """Counted in the audit log: keys that are none, and keys that try what they are not for."""
+        source = str((scope.get("client") or ("unknown",))[0])
+        details = {"reason": error.code, "source": source}
+        if isinstance(error, AuthenticationError):
+            self._note(AuditEvent(EventKind.CONNECTION_REFUSED, source, details))
+        elif isinstance(error, PermissionDeniedError):
+            self._note(AuditEvent(EventKind.ACCESS_REFUSED, f"api-key:{scope['state']['api_key'].name}", details))
 
 
 class _Record:

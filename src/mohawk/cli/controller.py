@@ -126,7 +126,7 @@ async def _serve(
     try:
         with progress_bars() as report:
             operator_port = await interruption.guard(controller.start(report))
-        api = await open_api(controller, leaf, store, address, settings)
+        api = await open_api(controller, leaf, store, address, settings, options.note)
         ports = f"operators on {operator_port}, joins on {controller.join_port}"
         typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
         await interruption.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from mohawk.api.auth import ApiKeys, generate_key
 from mohawk.api.repeats import Repeats
 from mohawk.api.server import ApiServer, serve
 from mohawk.api.sessions import Sessions
+from mohawk.audit.events import NoteEvent
 from mohawk.channel.profile import MIE_API
 from mohawk.channel.stdlib_tls import api_server_context
 from mohawk.cli.children import Child, start_worker
@@ -23,7 +25,7 @@ from mohawk.cli.store import adopt_key, open_store
 from mohawk.config import Settings
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
-from mohawk.errors import UnavailableError, UsageError
+from mohawk.errors import HostError, UnavailableError, UsageError
 from mohawk.host.audit_trail import AuditTrail
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, write_file
@@ -37,6 +39,8 @@ from mohawk.store.api_keys import ApiKeyTable
 from mohawk.store.database import Database
 from mohawk.store.sessions import SessionTable
 from mohawk.transport.dial import Target
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, the bytes done, and the bytes in all."""
@@ -139,7 +143,7 @@ class Deployment:
         adopt_key(self.store, self._api_key(), self.trail.record)
         leaf = authority.issue_api(API_HOSTS, datetime.now(UTC), LEAF_MAXIMUM)
         address = ("127.0.0.1", self.options.api_port)
-        self.api = await open_api(self.controller, leaf, self.store, address, self.settings)
+        self.api = await open_api(self.controller, leaf, self.store, address, self.settings, self.trail.note)
         write_file(self.places.api_root, b"".join(root.pem for root in authority.roots()))
         write_file(self.places.api_url, self.base_url.encode("ascii"))
 
@@ -190,18 +194,21 @@ class Api:
     async def close(self) -> None:
         """The server first: answers under way still use their sessions."""
         await self.server.close()
-        await self.sessions.close()
+        try:
+            await self.sessions.close()
+        except HostError as error:  # a full disk must not keep workers and their keys alive
+            log.error("when sessions were used last is not in the store: %s", error.message)
 
 
 async def open_api(
-    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings
+    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings, note: NoteEvent
 ) -> Api:
     """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
     profile = MIE_API.require_post_quantum() if settings.api_require_pq else MIE_API
     keys = ApiKeys(ApiKeyTable(store).find, _now)
     engine, most = controller.engine, settings.max_concurrent_sessions
     sessions = Sessions(SessionTable(store), most, engine.end_session, _now)
-    app = build_app(engine, keys, sessions, Repeats(AnswerTable(store), _now))
+    app = build_app(engine, keys, sessions, Repeats(AnswerTable(store), _now), note)
     return Api(await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile)), sessions)
 
 
