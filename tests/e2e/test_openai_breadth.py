@@ -7,10 +7,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import httpx
 import openai
+import pydantic
 import pytest
 
 from mohawk.api.server import serve
@@ -125,6 +126,7 @@ async def ask_for_everything(controller: Controller, client: openai.AsyncOpenAI)
     await see_choices(client, model)
     await see_schema(client, model)
     await see_schema_streamed_beside_others(client, model)
+    await see_the_clients_own_helpers(client, model)
     await see_forced_calls(client, model)
     await see_a_conversation_with_tools(client, model)
     await see_refusals(client, model)
@@ -189,6 +191,26 @@ async def see_schema_streamed_beside_others(client: openai.AsyncOpenAI, model: s
     check_person(*person)
     check_person(*another)
     assert beside == alone, "a neighbour's grammar plays no part"
+
+
+class Person(pydantic.BaseModel):
+    name: Literal["Ada", "Jürgen"]
+    age: Annotated[int, pydantic.Field(ge=0, le=150)]
+
+
+async def see_the_clients_own_helpers(client: openai.AsyncOpenAI, model: str) -> None:
+    """What it makes of a class, whole and streamed, and of a tool that is one."""
+    parsed = await client.chat.completions.parse(model=model, messages=MESSAGES, response_format=Person, seed=1)
+    assert isinstance(parsed.choices[0].message.parsed, Person)
+    async with client.chat.completions.stream(model=model, messages=MESSAGES, response_format=Person, seed=2) as stream:
+        final = await stream.get_final_completion()
+    assert isinstance(final.choices[0].message.parsed, Person)
+    tools: Any = [openai.pydantic_function_tool(Person, name="meet")]
+    async with client.chat.completions.stream(
+        model=model, messages=MESSAGES, tools=tools, tool_choice="required", parallel_tool_calls=False
+    ) as stream:
+        [call] = (await stream.get_final_completion()).choices[0].message.tool_calls or ()
+    assert isinstance(call.function.parsed_arguments, Person)
 
 
 async def see_forced_calls(client: openai.AsyncOpenAI, model: str) -> None:
