@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     """Failures in a row after which no more work goes to a worker. With 0 every worker would count as broken; a breaker
     that waits for more than 100 never opens in time. Checked at start, and used when there are replicas to turn to."""
     max_concurrent_sessions: int = Field(1000, ge=1, le=100_000)
-    """Requests held at once, running (at most 256) and waiting (at most 512) together; one more is answered 503. Beyond
-    100,000 one controller's memory is not enough."""
+    """Sessions held at once, and requests under way; one more of either is answered 503. Beyond 100,000 one
+    controller's memory is not enough."""
     api_require_pq: bool = False
     """true: refuse API clients without post-quantum key exchange; false: serve and report them. Between nodes it is
     always required."""

@@ -57,6 +57,40 @@ class AuthenticationError(UsageError):
     code = "invalid_api_key"
 
 
+class PermissionDeniedError(UsageError):
+    """The caller's API key is valid, and not for this."""
+
+    exit_code = 4
+    http_status = 403
+    code = "permission_denied"
+
+
+class ConflictError(UsageError):
+    """The same request is under way."""
+
+    http_status = 409
+    code = "request_in_progress"
+
+
+class RepeatedKeyError(UsageError):
+    """An idempotency key that stood for another request."""
+
+    http_status = 422
+    code = "idempotency_key_reused"
+
+
+class LimitError(UsageError):
+    """The caller has used up what is its own. `retry_seconds`: until when there will be some again."""
+
+    exit_code = 6
+    http_status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message, hint=f"try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
 class RemoteError(MohawkError):
     """The peer's fault: bytes or messages that the protocol does not allow. Parsers raise this and nothing else."""
 

@@ -7,14 +7,15 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 
+from mohawk.api.auth import ApiKeys
 from mohawk.api.guard import Limits
 from mohawk.api.server import ApiServer, Door, serve
 from mohawk.channel.stdlib_tls import ApiContext, api_client_context, api_server_context
 from mohawk.identity.certificates import issue_api_leaf
-from tests.api.toy import KEY, ToyEngine, application
+from tests.api.toy import KEY, KEYS, ToyEngine, application
 from tests.support.tls import Mesh, utc_now
 
 PATIENCE = 10.0
@@ -28,11 +29,11 @@ def authority() -> Mesh:
 
 @asynccontextmanager
 async def serving(
-    engine: ToyEngine, limits: Limits | None = None, door: Door | None = None
+    engine: ToyEngine, limits: Limits | None = None, door: Door | None = None, keys: ApiKeys = KEYS
 ) -> AsyncIterator[ApiServer]:
     leaf = issue_api_leaf(authority().issuing, ("localhost", "127.0.0.1"), utc_now())
     context = api_server_context(leaf.chain, leaf.key)
-    server = await serve(application(engine), "127.0.0.1", 0, context, limits=limits, door=door)
+    server = await serve(application(engine, keys), "127.0.0.1", 0, context, limits=limits, door=door)
     try:
         yield server
     finally:
@@ -82,8 +83,12 @@ class RawClient:
 
     async def hung_up(self) -> None:
         """The server ends the connection."""
-        with suppress(OSError):
+        try:
             await asyncio.wait_for(self.reader.read(-1), PATIENCE)
+        except TimeoutError:  # an OSError, too
+            raise AssertionError("the server did not hang up") from None
+        except OSError:
+            pass
 
 
 @asynccontextmanager

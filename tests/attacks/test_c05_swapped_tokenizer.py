@@ -3,9 +3,11 @@
 Expected: ArtifactError from the manifest's digest; the other tokenizer is never built.
 Defence: mohawk/artifact/trust.py:check_side_file; removed, a tokenizer that maps the same words to other ids is accepted,
 and the model answers another question than the one asked.
+Defence: mohawk/worker/receiving.py:IncomingFile.append; removed, the last worker follows grammars over the words of another
+tokenizer, and what it lets pass is not what was asked for.
 Defence: mohawk/host/sealed_folder.py:SealedFolder.side_files and mohawk/worker/loader.py:accept_order, which ask it;
-removed, a controller serves with the tokenizer that lies in its folder, and a worker builds its stage from the config
-that whoever connected sent along.
+removed, a controller serves with the tokenizer that lies in its folder, and a worker builds its stage from the config, or
+goes by the tokenizer of another model, that whoever connected sent along.
 """
 
 from __future__ import annotations
@@ -22,15 +24,17 @@ from mohawk.artifact.sealed_slice import SealedSlice, SealingContext
 from mohawk.artifact.trust import check_side_file
 from mohawk.checkpoint.reader import read_card, read_side_files
 from mohawk.checkpoint.tokenizer import Tokenizer
+from mohawk.contract.messages import SliceChunk
 from mohawk.controller.service import Controller
 from mohawk.crypto.signing import PublisherKey
-from mohawk.errors import ArtifactError
+from mohawk.errors import ArtifactError, MessageError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.names import Role
 from mohawk.nouns.model import LayerRange
 from mohawk.transport.dial import Target
 from mohawk.worker.loader import accept_order
+from mohawk.worker.receiving import IncomingFile
 from tests.e2e.inside import Site
 from tests.support.folders import write_folder
 from tests.support.orders import stock
@@ -122,4 +126,30 @@ def test_a_worker_does_not_take_another_config_with_its_order(tmp_path: Path):
         accept_order(replace(order, config=other), publisher.pins(), store)
     assert store.seen_versions() == {}, "a refused order leaves no mark"
     assert accept_order(order, publisher.pins(), store).order is order
+    with pytest.raises(ArtifactError, match="side file"):
+        accept_order(order, publisher.pins(), store, b"of another model")
     store.close()
+
+
+def test_a_worker_takes_no_other_tokenizer_into_its_memory():
+    content = b"a tokenizer, as signed"
+    file = SideFile("tokenizer.json", len(content), hashlib.sha256(content).hexdigest())
+
+    def arrive(pieces: list[bytes], *, digest: str = file.digest, begin: int = 0) -> bytes | None:
+        incoming, offset, whole = IncomingFile(file), begin, None
+        for piece in pieces:
+            whole = incoming.append(SliceChunk(digest, offset), bytearray(piece))
+            offset += len(piece)
+        return whole
+
+    assert arrive([content]) == arrive([content[:5], content[5:]]) == content
+    assert arrive([content[:-1]]) is None
+    with pytest.raises(ArtifactError, match="side file"):
+        arrive([content.replace(b"signed", b"forged")])
+    for pieces in ([content + b"x"], [content[:5], content]):
+        with pytest.raises(MessageError):
+            arrive(pieces)
+    with pytest.raises(MessageError):
+        arrive([content], digest="0" * 64)
+    with pytest.raises(MessageError):
+        arrive([content], begin=1)

@@ -1,7 +1,7 @@
 """D08: a client disconnects, waiting or in the middle of its stream -> its generation is closed within one token step;
 no token more is computed for it.
 
-Defence: api/app.py:_until_gone; removed, a whole answer is computed for nobody, and a stream goes on until a write
+Defence: api/presence.py:while_present; removed, a whole answer is computed for nobody, and a stream goes on until a write
 fails.
 """
 

@@ -1,7 +1,7 @@
 """I07: tensors, embeddings, adapters, images or audio from a client -> 400; nothing of a client's is deserialised or
 fetched.
 
-Defence: api/schema.py:Strict._keep_supported; removed its refusals, an embedding is silently dropped and the answer is
+Defence: api/strict.py:Strict._keep_supported; removed its refusals, an embedding is silently dropped and the answer is
 to another question than was asked.
 Defence: api/schema.py:_part_text; removed, a part that is no text raises in the middle of our code, or vanishes.
 """
@@ -57,9 +57,13 @@ def test_a_part_that_is_no_text(part: object) -> None:
         refused(chat(messages=[{"role": "user", "content": content}]), "messages")
 
 
-@pytest.mark.parametrize("content", [None, 1, True, {}, {"type": "text", "text": "x"}])
+@pytest.mark.parametrize("content", [1, True, {}, {"type": "text", "text": "x"}])
 def test_content_that_is_no_text(content: object) -> None:
     refused(chat(messages=[{"role": "user", "content": content}]), "messages.0.content")
+
+
+def test_no_content_at_all() -> None:
+    refused(chat(messages=[{"role": "user", "content": None}]), "messages")
 
 
 def test_a_prompt_of_embeddings() -> None:

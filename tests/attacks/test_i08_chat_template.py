@@ -2,7 +2,7 @@
 
 Expected: there is no way to hand a template in; the model's own is sandboxed (error 400, no text of it), and a rendering that
 exceeds 200 ms or 256 MB is killed, its child replaced, the next request served.
-Defence: mohawk/checkpoint/template.py:_Child.exchange (deadline) and ChatTemplate.render (kill and replace),
+Defence: mohawk/checkpoint/template.py:_Renderer.exchange (deadline) and ChatTemplate.render (kill and replace),
 mohawk/checkpoint/template_child.py:build_environment (sandbox) and confine (memory, files); removed, a loop of a template holds a
 thread for ever, `'a' * 10**10` takes the host's memory, and `__subclasses__` leads to `os.system`.
 """
@@ -53,14 +53,14 @@ ESCAPES = {
 def test_a_rendering_beyond_its_bounds_is_killed_and_the_next_one_served(name: str):
     chat = ChatTemplate("{% if messages[0].content == 'hello' %}" + ENDLESS[name] + "{% endif %}fine", {})
     try:
-        before = chat._child._process.pid
+        before = chat._renderer._child._process.pid
         start = time.monotonic()
         with pytest.raises(UsageError) as caught:
             chat.render(HELLO, now=NOW)
         assert time.monotonic() - start < 2.0
         assert caught.value.http_status == 400
         assert chat.render([{"role": "user", "content": "other"}], now=NOW) == "fine"
-        assert chat._child._process.pid != before or name == "recursive macro"
+        assert chat._renderer._child._process.pid != before or name == "recursive macro"
         assert not Path(f"/proc/{before}").exists() or name == "recursive macro"
     finally:
         chat.close()
@@ -85,7 +85,7 @@ def test_the_child_is_confined_even_if_the_sandbox_is_not():
     chat = ChatTemplate("{{ 1 }}", {"bos_token": "<s>"})
     try:
         chat.render(HELLO, now=NOW)
-        pid = chat._child._process.pid
+        pid = chat._renderer._child._process.pid
         limits = Path(f"/proc/{pid}/limits").read_text()
         bounds = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
         assert bounds["Max address space"] == [str(256 << 20)] * 2
@@ -101,6 +101,7 @@ def test_no_caller_can_hand_in_a_template():
     assert set(inspect.signature(ChatTemplate.render).parameters) == {
         "self",
         "messages",
+        "tools",
         "add_generation_prompt",
         "now",
     }

@@ -1,6 +1,6 @@
 """I08 (API): a chat template from the client, or arguments for the model's own -> 400.
 
-Defence: api/schema.py:Strict._keep_supported; removed its refusals, the client believes that its template was used;
+Defence: api/strict.py:Strict._keep_supported; removed its refusals, the client believes that its template was used;
 passed on, it would run in our process.
 Defence: api/schema.py:Message; removed its closed set of roles and fields, a client's words reach the template as
 something other than a turn.
@@ -31,14 +31,18 @@ def test_an_override_is_refused_by_name(field: str) -> None:
     refused({"model": MODEL, "prompt": "x", field: FIELDS[field]}, field, path="/v1/completions")
 
 
-@pytest.mark.parametrize("role", ["tool", "function", "System", "", "user\n", "ipython", "{{ 7 }}", None, 1, ["user"]])
+@pytest.mark.parametrize("role", ["tools", "function", "System", "", "user\n", "ipython", "{{ 7 }}", None, 1, ["user"]])
 def test_a_role_of_the_clients_own(role: object) -> None:
     refused(chat(messages=[{"role": role, "content": "x"}]), "messages.0.role")
 
 
-@pytest.mark.parametrize("field", ["chat_template", "prefix", "tool_call_id", "reasoning_content", "thinking"])
+@pytest.mark.parametrize("field", ["chat_template", "prefix", "reasoning_content", "thinking"])
 def test_a_turn_with_something_for_the_template(field: str) -> None:
     refused(chat(messages=[{"role": "assistant", "content": "x", field: "y"}]), field)
+
+
+def test_a_result_that_answers_no_call() -> None:
+    refused(chat(messages=[{"role": "assistant", "content": "x", "tool_call_id": "y"}]), "messages")
 
 
 def test_template_text_in_a_turn_is_only_text() -> None:

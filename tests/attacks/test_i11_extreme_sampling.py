@@ -6,7 +6,8 @@ logits. Outcome: a token of the vocabulary, or a typed error; the engine goes on
 Defence: mohawk/model/sampler.py:_draw computes in float64 and relative to the best token; removed (float32, or logits
 divided by the temperature as they are), no candidate is left or all are NaN, and an IndexError ends the worker's step for
 everybody in it. History: mohawk/model/sampler.py:_penalise; removed, token -1 penalises the vocabulary's last token and a
-larger one is an IndexError.
+larger one is an IndexError. Bias: mohawk/model/sampler.py:_add_bias; removed its bound, a bias for a token outside the
+vocabulary is an IndexError.
 Beyond the bounds: mohawk/nouns/model.py:SamplingParameters.__post_init__; removed, a temperature of NaN samples from NaN.
 """
 
@@ -20,6 +21,7 @@ import torch
 from mohawk.errors import MessageError, UsageError
 from mohawk.model.sampler import Sampler
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import LogitBias
 
 _VOCABULARY = 64
 _LOGITS = {
@@ -61,6 +63,14 @@ def test_extremes_give_a_token_of_the_vocabulary(logits: torch.Tensor) -> None:
 def test_a_history_outside_the_vocabulary_is_a_typed_error(generated: list[int]) -> None:
     sampler = Sampler()
     sampler.open(1, SamplingParameters(presence_penalty=1.0), generated)
+    with pytest.raises(MessageError):
+        sampler.sample(torch.zeros(1, _VOCABULARY), [(1, 0)])
+
+
+@pytest.mark.parametrize("token", [_VOCABULARY, 1 << 31])
+def test_a_bias_outside_the_vocabulary_is_a_typed_error(token: int) -> None:
+    sampler = Sampler()
+    sampler.open(1, SamplingParameters(logit_bias=(LogitBias(token, 1.0),)), [])
     with pytest.raises(MessageError):
         sampler.sample(torch.zeros(1, _VOCABULARY), [(1, 0)])
 

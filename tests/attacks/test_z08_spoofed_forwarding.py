@@ -63,7 +63,7 @@ def test_the_application_is_told_who_the_socket_says_it_is(monkeypatch: pytest.M
         told.append((scope["client"][0], scope["scheme"]))
         await inner(scope, receive, send)
 
-    monkeypatch.setattr("tests.api.serving.application", lambda _engine: remember)
+    monkeypatch.setattr("tests.api.serving.application", lambda *_: remember)
 
     async def main() -> None:
         async with serving(ToyEngine()) as server, raw_client(server.port) as client:

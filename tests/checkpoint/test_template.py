@@ -14,7 +14,8 @@ import pytest
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.template import ChatTemplate, read_special_tokens, read_template
 from mohawk.errors import ArtifactError, UnsupportedModelError, UsageError
-from tests.support.models import CHAT_TEMPLATE
+from mohawk.nouns.tools import CallStyle
+from tests.support.models import CHAT_TEMPLATE, TOOL_TEMPLATE
 
 NOW = datetime(2026, 3, 9, 14, 30)
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -65,6 +66,43 @@ def test_prompts_equal_those_of_transformers(name: str):
                 assert chat.render(messages, add_generation_prompt=prompt, now=NOW) == theirs[0]
 
 
+def test_tools_and_calls_reach_the_template_as_in_transformers():
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    function = {"name": "weather", "description": "Köln's", "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": {"city": "Köln"}}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "rain"},
+    ]
+    with running(TOOL_TEMPLATE) as chat:
+        for offered in (tools, []):
+            theirs, _ = render_jinja_template(
+                conversations=[messages],
+                chat_template=TOOL_TEMPLATE,
+                tools=offered or None,
+                add_generation_prompt=True,
+                **TOKENS,
+            )
+            assert chat.render(messages, offered, now=NOW) == theirs[0]
+
+
+@pytest.mark.parametrize(
+    ("template", "style"),
+    [
+        (TOOL_TEMPLATE, CallStyle.TAGS),
+        ("{% if tools %}{{ tools }}{% endif %}", CallStyle.JSON),
+        ("{{ messages[0].content }} about tools and <tool_call>", None),
+        ("{% set tools = 1 %}{{ tools }}", None),
+    ],
+)
+def test_how_a_model_calls_tools_is_read_from_its_template(template: str, style: CallStyle | None):
+    with running(template) as chat:
+        assert chat.call_style is style
+
+
 def test_rendering_and_tokenising_a_chat_equals_transformers(real_model: Callable[..., Path]):
     from transformers import AutoTokenizer
 
@@ -106,9 +144,9 @@ def test_a_template_that_fails_is_the_messages_fault_and_the_child_goes_on(templ
     with running("{% if messages[0].content == 'fail' %}" + template + "{% endif %}fine") as chat:
         with pytest.raises(UsageError):
             chat.render([{"role": "user", "content": "fail"}], now=NOW)
-        child = chat._child
+        child = chat._renderer
         assert chat.render(HELLO, now=NOW) == "fine"
-        assert chat._child is child
+        assert chat._renderer is child
 
 
 @pytest.mark.parametrize(
@@ -128,8 +166,8 @@ def test_threads_share_one_child():
 
 def test_a_child_that_was_killed_is_replaced():
     with running("{{ messages[0].content }}") as chat:
-        os.kill(chat._child._process.pid, 9)
-        chat._child._process.wait()
+        os.kill(chat._renderer._child._process.pid, 9)
+        chat._renderer._child._process.wait()
         assert chat.render(HELLO, now=NOW) == "hello"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers import decoders, models
 
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.tokenizer import CHARACTERS_PER_TOKEN, Tokenizer
@@ -138,3 +140,19 @@ def test_a_tokenizer_that_kills_its_process_does_not_kill_ours(
 
     with pytest.raises(ArtifactError):
         Tokenizer(sides | {"tokenizer.json": json.dumps(document).encode()}, 512, 64)
+
+
+def test_the_bytes_of_all_tokens_together_are_the_text(tokenizer: Tokenizer) -> None:
+    for text in ("  two  spaces ", "Grüße 東京 🙂 e\u0301", "a\x00b\n"):
+        ids = tokenizer.encode(text)
+        assert b"".join(map(tokenizer.token_bytes, ids)) == text.encode()
+    assert tokenizer.token_bytes(2) == b"</s>"
+    assert tokenizer.token_bytes(512) == tokenizer.token_bytes(-1) == b""
+
+
+def test_the_bytes_of_a_vocabulary_with_marked_spaces() -> None:
+    vocabulary = {"<unk>": 0, "▁a": 1, "<0xC3>": 2, "<0xBC>": 3, "b": 4}
+    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    inner.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = Tokenizer({"tokenizer.json": inner.to_str().encode()}, 8, 64)
+    assert [tokenizer.token_bytes(token) for token in range(6)] == [b"<unk>", b" a", b"\xc3", b"\xbc", b"b", b""]

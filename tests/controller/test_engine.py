@@ -11,14 +11,15 @@ import pytest
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.settings import read_settings
 from mohawk.contract.codec import decode_part
-from mohawk.contract.steps import SampledToken, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import SampledToken, Segment, StagePart, Step, StepFailure, StepResult
 from mohawk.controller.engine import Engine
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
-from mohawk.errors import MohawkError, UnavailableError, WorkerLostError
+from mohawk.errors import MohawkError, UnavailableError, UsageError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import GenerationRequest, TextDelta
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 from tests.support.folders import write_folder
 from tests.support.nodes import run
 from tests.support.tickets import plain_pipeline
@@ -104,10 +105,15 @@ def test_a_worker_lost_while_nobody_asks_is_bad_health(tmp_path: Path):
 
 
 class Stage:
-    """One stage that answers every step, except those that `fails` names."""
+    """One stage that answers every step, except those that `fails` names; `says` makes its tokens."""
 
-    def __init__(self, fails: Callable[[StagePart], bool] = lambda _part: False) -> None:
+    def __init__(
+        self,
+        fails: Callable[[StagePart], bool] = lambda _part: False,
+        says: Callable[[Segment], SampledToken] = lambda segment: SampledToken(segment.sequence, 9),
+    ) -> None:
         self.fails = fails
+        self.says = says
         self.parts: list[StagePart] = []
 
     def __call__(self, pipeline: Pipeline, step: Step) -> None:
@@ -117,7 +123,7 @@ class Stage:
         if self.fails(part):
             loop.call_soon(pipeline.on_failure, "w1", StepFailure(step.number, "x", "x"))
             return
-        tokens = tuple(SampledToken(segment.sequence, 9) for segment in part.segments if segment.sample)
+        tokens = tuple(self.says(segment) for segment in part.segments if segment.sample)
         loop.call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
 
 
@@ -185,6 +191,36 @@ def test_no_repair_is_a_typed_error_until_there_is_one(tmp_path: Path):
         assert isinstance(await outcome(engine), WorkerLostError)
         engine.resume()
         assert await outcome(engine) == REQUEST.maximum_new_tokens
+        await engine.stop()
+
+    run(main)
+
+
+def test_what_a_stage_tells_of_its_tokens_comes_with_them(tmp_path: Path):
+    told = TokenLogprobs(-0.5, (9, 8), (-0.5, -2.0))
+
+    async def main() -> None:
+        stage = Stage(says=lambda segment: SampledToken(segment.sequence, 9, told))
+        engine, _ = serve(tmp_path / "tiny", stage)
+        assert {delta.logprobs async for delta in engine.generate(REQUEST)} == {told}
+        await engine.stop()
+
+    run(main)
+
+
+def test_a_grammar_that_fails_ends_its_own_sequence_only(tmp_path: Path):
+    """With an error that its client understands, and its room is given back."""
+
+    def says(segment: Segment) -> SampledToken:
+        return SampledToken(segment.sequence, 9, failed=segment.sequence == 1 and segment.start > 5)
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", Stage(says=says))
+        first, second = await asyncio.gather(outcome(engine), outcome(engine))
+        assert isinstance(first, UsageError)
+        assert first.field == "response_format"
+        assert second == REQUEST.maximum_new_tokens
+        assert engine.load().kv_tokens_used == 0
         await engine.stop()
 
     run(main)

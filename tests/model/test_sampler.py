@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mohawk.errors import MessageError, UnavailableError
 from mohawk.model.sampler import Sampler, draw_uniform
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import LogitBias
 
 _VOCABULARY = 50
 
@@ -25,6 +26,9 @@ _parameters = st.builds(
     frequency_penalty=st.floats(-2.0, 2.0),
     repetition_penalty=st.floats(0.01, 10.0),
     seed=st.integers(0, (1 << 63) - 1),
+    logit_bias=st.dictionaries(st.integers(0, _VOCABULARY - 1), st.floats(-100.0, 100.0), max_size=5).map(
+        lambda biases: tuple(LogitBias(token, bias) for token, bias in biases.items())
+    ),
 )
 _logits = st.integers(0, 1 << 32).map(
     lambda seed: torch.randn(8, _VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mohawk.api.body import MAXIMUM_BODY, parse_body
-from mohawk.api.schema import ChatBody, TextBody, read
+from mohawk.api.schema import ChatBody, TextBody
+from mohawk.api.strict import read
 from mohawk.errors import UsageError
 
 VALUES = st.recursive(

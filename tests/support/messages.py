@@ -24,6 +24,7 @@ from mohawk.contract.messages import (
     LoadStage,
     Message,
     OfferSlice,
+    OfferTokenizer,
     Purpose,
     Route,
     RouteReady,
@@ -66,17 +67,23 @@ from mohawk.contract.steps import (
 )
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import Grammar, LogitBias, TokenLogprobs
 
 DIGEST = "0" * 64
 SLICES = (SliceStatus("slice_0_0", DIGEST, 1), SliceStatus("slice_1_1", "1" * 64, 1))
 SESSION = Session("TLSv1.3", "X25519MLKEM768", "TLS_CHACHA20_POLY1305_SHA256", "spiffe://mohawk/worker/a", 90)
+SAMPLING = SamplingParameters(
+    temperature=0.7,
+    seed=5,
+    logit_bias=(LogitBias(3, -1.5), LogitBias(1, 100.0)),
+    logprobs=True,
+    top_logprobs=2,
+    grammar=Grammar("{}", (2,)),
+)
 PART = StagePart(
     segments=(Segment(1, 0, 3, False), Segment(9, 5, 1, True)),
     token_ids=(1, 2, 3, 4),
-    openings=(
-        Opening(1, 32, SamplingParameters(temperature=0.7, seed=5), (1, 2)),
-        Opening(9, 16, source=Source(3, 5, adopts=True)),
-    ),
+    openings=(Opening(1, 32, SAMPLING, (1, 2)), Opening(9, 16, source=Source(3, 5, adopts=True))),
     closed=(4,),
     number=6,
     growths=(Growth(1, 64),),
@@ -101,11 +108,14 @@ EXAMPLES: tuple[Message, ...] = (
     RenewalRequest(b"request"),
     RenewalGrant((b"leaf", b"issuing")),
     OfferSlice(b"{}", "slice_0_3"),
+    OfferTokenizer(b"{}"),
     SliceOffset(DIGEST, 1 << 20, False),
     SliceChunk(DIGEST, 1 << 40),
     SliceStored(DIGEST),
     Step(5, 1, (encode_part(PART), b"")),
-    StepResult(5, (SampledToken(1, 400), SampledToken(9, 3)), 31_000),
+    StepResult(
+        5, (SampledToken(1, 400, failed=True), SampledToken(9, 3, TokenLogprobs(-0.5, (3, 4), (-0.5, -2.0)))), 31_000
+    ),
     StepFailure(5, "unavailable", "no room"),
     StatusRequest(),
     StatusReply(

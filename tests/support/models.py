@@ -33,6 +33,27 @@ CHAT_TEMPLATE = """\
 {%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
 """
 
+TOOL_TEMPLATE = """\
+{{- bos_token }}
+{%- if tools %}
+    {{- '<|system|>Tools:\\n' }}
+    {%- for tool in tools %}{{ tool | tojson }}{{ '\\n' }}{% endfor %}
+    {{- 'Call one by <tool_call>{"name": ..., "arguments": {...}}</tool_call>' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|' + ('user' if message.role == 'tool' else message.role) + '|>' }}
+    {%- if message.role == 'tool' %}{{ '<tool_response>' + message.content + '</tool_response>' }}
+    {%- else %}{{ message.content | trim }}
+    {%- endif %}
+    {%- for call in message.tool_calls or [] %}
+        {{- '<tool_call>{"name": "' + call.function.name + '", "arguments": ' + call.function.arguments | tojson + '}</tool_call>' }}
+    {%- endfor %}
+    {%- if message.role == 'assistant' %}{{ eos_token }}{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
+"""
+"""Hermes' way with tools, in the tiny tokenizer's turns."""
+
 _NOISE = 0.2
 _EMBEDDING_NOISE = 0.03
 """Embeddings stay small: a tied head over a large embedding (Gemma scales it by 11) repeats the last token for ever."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.generation.session import GenerationRequest, TextDelta
+from mohawk.nouns.sampling import Grammar
+from mohawk.nouns.tools import CallStyle
 
 
 class Engine(Protocol):
@@ -33,16 +36,29 @@ class Engine(Protocol):
     async def encode_text(self, text: str) -> list[int]:
         """Token ids of a plain prompt. Raises UsageError."""
 
-    async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
-        """Token ids of a conversation (`role` and `content` of each message), by the model's own template. Raises
-        UsageError.
+    @property
+    def call_style(self) -> CallStyle | None:
+        """How the model calls tools; None when its template knows none."""
+
+    async def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
+        """Token ids of a conversation (`role` and `content` of each message, calls and their results), by the model's
+        own template, which is told of the tools. Raises UsageError.
         """
+
+    async def check_grammar(self, grammar: Grammar) -> None:
+        """Raises UsageError when it cannot be followed, UnavailableError when that cannot be known now."""
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text; nothing for an id that has no token."""
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """The answer in pieces; the last has a finish reason. Closing it early cancels within one step.
 
         Raises UsageError (can never fit), UnavailableError (too much to do, or a worker lost).
         """
+
+    def end_session(self, session: str) -> None:
+        """The session has ended: what its next turn would go on from is given back. Of an unknown one: nothing."""
 
     def health(self) -> None:
         """Raises the error that keeps the model from being served, if there is one."""

@@ -5,6 +5,7 @@ Rules, and the attack each stops:
 - Whatever goes wrong inside, the body that leaves holds no path, key, trace or library's message (I13).
 - Logged are only words of our own: the client's path, headers and body are not (I10). Its address is the socket's;
   headers that claim another are never read (Z08).
+- Who shows no good key, or one that is not for what it tries, is counted in the audit log, not written line by line.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mohawk.api.auth import ApiKeys
 from mohawk.api.openai import error_body
-from mohawk.errors import AuthenticationError, MohawkError, UnavailableError
+from mohawk.api.quotas import Quotas
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
+from mohawk.errors import AuthenticationError, LimitError, MohawkError, PermissionDeniedError, UnavailableError
 
 log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
-_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions"}
+_NAMES = {HEALTH, "/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/sessions"}
 _RETRY_SECONDS = "2"
 
 
@@ -34,6 +37,8 @@ def error_response(error: MohawkError) -> JSONResponse:
     headers = {}
     if isinstance(error, UnavailableError):
         headers["retry-after"] = _RETRY_SECONDS
+    if isinstance(error, LimitError):
+        headers["retry-after"] = str(error.retry_seconds)
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_body(error), error.http_status, headers)
@@ -49,12 +54,19 @@ def log_failure(request_id: str, error: Exception) -> None:
     log.error("%s failed: %s at %s %s", request_id, type(error).__name__, place, message)
 
 
+def _common_name(path: str) -> str:
+    """Of paths with a name of the client's in them."""
+    return next((f"{start}{{id}}" for start in ("/v1/models/", "/v1/sessions/") if path.startswith(start)), "other")
+
+
 class Envelope:
     """ASGI middleware around the routes."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, quotas: Quotas, note: NoteEvent) -> None:
         self._app = app
         self._keys = keys
+        self._quotas = quotas
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,17 +75,33 @@ class Envelope:
         record = _Record(scope, send)
         try:
             if scope["path"] != HEALTH:
-                self._keys.check(scope["headers"])
+                self._admit(scope)
             await self._app(scope, receive, record.send)
         except ClientDisconnect:
             record.status = 499
         except MohawkError as error:
+            self._note_refusal(error, scope)
+            if error.http_status >= 500:
+                log_failure(record.request_id, error)
             await record.answer(error, scope, receive)
         except Exception as error:  # noqa: BLE001 - the outermost edge: nothing may leave but our own words
             log_failure(record.request_id, error)
             await record.answer(MohawkError("unexpected"), scope, receive)
         finally:
             record.write()
+
+    def _admit(self, scope: Scope) -> None:
+        key = scope["state"]["api_key"] = self._keys.check(scope["headers"])
+        self._quotas.count_request(key)
+
+    def _note_refusal(self, error: MohawkError, scope: Scope) -> None:
+        """Counted in the audit log: keys that are none, and keys that try what they are not for."""
+        source = str((scope.get("client") or ("unknown",))[0])
+        details = {"reason": error.code, "source": source}
+        if isinstance(error, AuthenticationError):
+            self._note(AuditEvent(EventKind.CONNECTION_REFUSED, source, details))
+        elif isinstance(error, PermissionDeniedError):
+            self._note(AuditEvent(EventKind.ACCESS_REFUSED, f"api-key:{scope['state']['api_key'].name}", details))
 
 
 class _Record:
@@ -83,8 +111,8 @@ class _Record:
         self.request_id = f"req_{uuid.uuid4().hex}"
         self.status = 0
         self._send = send
-        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
-        self._path = scope["path"] if scope["path"] in _NAMES else "other"
+        self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "DELETE"} else "other"
+        self._path = scope["path"] if scope["path"] in _NAMES else _common_name(scope["path"])
         self._begun = time.monotonic()
         state = scope.setdefault("state", {})
         state["request_id"] = self.request_id

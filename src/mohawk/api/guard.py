@@ -57,6 +57,8 @@ class GuardedProtocol(H11Protocol):
         self._reading = _Reading.NOTHING
         self._read_deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self.idle_since: float | None = None
+        """By the loop's clock, while the client has asked for nothing, or has not finished asking."""
         self._received = 0
         """Bytes since the current body was last found fast enough."""
 
@@ -119,6 +121,7 @@ class GuardedProtocol(H11Protocol):
 
     def abort(self) -> None:
         """End without a goodbye: a peer that is too slow for requests is too slow for that, too."""
+        self.idle_since = None  # it has made room once
         with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets its protocol
             self.transport.abort()
 
@@ -144,6 +147,7 @@ class GuardedProtocol(H11Protocol):
 
     def _expect(self, reading: _Reading) -> None:
         self._reading = reading
+        self.idle_since = self.loop.time() if reading in (_Reading.REQUEST, _Reading.HEAD) else None
         if self._read_deadline is not None:
             self._read_deadline.cancel()
             self._read_deadline = None

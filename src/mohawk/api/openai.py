@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from mohawk.errors import MohawkError, UsageError
-from mohawk.generation.session import FinishReason, TextDelta
+from mohawk.api.choice import Piece
+from mohawk.api.logprobs import TokenEntry, chat_logprobs, text_logprobs
+from mohawk.errors import LimitError, MohawkError, UsageError
 
 Body = dict[str, object]
 
@@ -54,45 +55,57 @@ class Shape(ABC):
         self._extras = extras
 
     @abstractmethod
-    def _whole_choice(self, text: str) -> Body: ...
+    def _whole_choice(self, piece: Piece) -> Body: ...
 
     @abstractmethod
-    def _piece_choice(self, text: str) -> Body: ...
+    def _piece_choice(self, piece: Piece) -> Body: ...
+
+    @abstractmethod
+    def _logprobs(self, entries: Sequence[TokenEntry]) -> Body: ...
 
     def first_choice(self) -> Body | None:
-        """What a stream begins with."""
+        """What each choice of a stream begins with."""
         return None
 
-    def whole(self, text: str, tokens: Sequence[int], reason: FinishReason, usage: Usage) -> Body:
-        choice = {"index": 0, **self._whole_choice(text), "logprobs": None, "finish_reason": reason.value}
-        choice |= self._prompt_ids() | self._token_ids(tokens)
-        return {**self._head, "object": self.whole_object, "choices": [choice], "usage": usage.body()}
+    def whole(self, choices: Sequence[tuple[Piece, str]], usage: Usage) -> Body:
+        """`choices`: all of each one's text, and why it ended."""
+        bodies = [
+            self._choice(index, self._whole_choice(piece), piece, reason) | self._prompt_ids()
+            for index, (piece, reason) in enumerate(choices)
+        ]
+        return {**self._head, "object": self.whole_object, "choices": bodies, "usage": usage.body()}
 
-    def first(self) -> list[Body]:
-        choice = self.first_choice()
-        return [] if choice is None else [self._piece(choice | self._prompt_ids(), None)]
-
-    def piece(self, delta: TextDelta) -> list[Body]:
-        """A piece of a stream; none when there is nothing to show yet."""
-        if not (delta.text or self._extras.token_ids):
+    def first(self, choices: int) -> list[Body]:
+        begin = self.first_choice()
+        if begin is None:
             return []
-        tokens = () if delta.token is None else (delta.token,)
-        return [self._piece(self._piece_choice(delta.text) | self._token_ids(tokens), None)]
+        bare = Piece()
+        return [self._piece(self._choice(index, begin, bare, None) | self._prompt_ids()) for index in range(choices)]
 
-    def last(self, reason: FinishReason, usage: Usage) -> list[Body]:
-        """The end of a stream: the reason, and the usage where it was asked for."""
-        pieces = [self._piece(self._piece_choice(""), reason)]
-        if self._extras.usage:
-            pieces.append({**self._head, "object": self.piece_object, "choices": [], "usage": usage.body()})
-        return pieces
+    def piece(self, index: int, piece: Piece) -> list[Body]:
+        """A piece of a stream; none when there is nothing to show yet."""
+        if not (piece.is_visible or self._extras.token_ids):
+            return []
+        return [self._piece(self._choice(index, self._piece_choice(piece), piece, None))]
 
-    def _piece(self, choice: Body, reason: FinishReason | None) -> Body:
-        choice = {"index": 0, **choice, "logprobs": None, "finish_reason": reason and reason.value}
+    def last(self, index: int, reason: str) -> Body:
+        """The end of one choice."""
+        return self._piece(self._choice(index, self._piece_choice(Piece()), Piece(), reason))
+
+    def usage(self, usage: Usage) -> list[Body]:
+        """Where it was asked for, the last event of a stream."""
+        if not self._extras.usage:
+            return []
+        return [{**self._head, "object": self.piece_object, "choices": [], "usage": usage.body()}]
+
+    def _choice(self, index: int, content: Body, piece: Piece, reason: str | None) -> Body:
+        logprobs = None if piece.entries is None else self._logprobs(piece.entries)
+        ids: Body = {"token_ids": list(piece.tokens)} if piece.tokens and self._extras.token_ids else {}
+        return {"index": index, **content, "logprobs": logprobs, "finish_reason": reason} | ids
+
+    def _piece(self, choice: Body) -> Body:
         usage: Body = {"usage": None} if self._extras.usage else {}
         return {**self._head, "object": self.piece_object, "choices": [choice], **usage}
-
-    def _token_ids(self, tokens: Sequence[int]) -> Body:
-        return {"token_ids": list(tokens)} if self._extras.token_ids else {}
 
     def _prompt_ids(self) -> Body:
         return {"prompt_token_ids": list(self._extras.prompt)} if self._extras.token_ids else {}
@@ -106,29 +119,40 @@ class ChatShape(Shape):
     def first_choice(self) -> Body:
         return {"delta": {"role": "assistant", "content": ""}}
 
-    def _whole_choice(self, text: str) -> Body:
-        return {"message": {"role": "assistant", "content": text, "refusal": None}}
+    def _whole_choice(self, piece: Piece) -> Body:
+        content = piece.text or (None if piece.calls else "")
+        calls: Body = {"tool_calls": [call.body() for call in piece.calls]} if piece.calls else {}
+        return {"message": {"role": "assistant", "content": content, "refusal": None, **calls}}
 
-    def _piece_choice(self, text: str) -> Body:
-        return {"delta": {"content": text} if text else {}}
+    def _piece_choice(self, piece: Piece) -> Body:
+        delta: Body = {"content": piece.text} if piece.text else {}
+        if piece.calls:
+            delta["tool_calls"] = [{"index": call.index, **call.body()} for call in piece.calls]
+        return {"delta": delta}
+
+    def _logprobs(self, entries: Sequence[TokenEntry]) -> Body:
+        return chat_logprobs(entries)
 
 
 class TextShape(Shape):
     prefix = "cmpl-"
     whole_object = piece_object = "text_completion"
 
-    def _whole_choice(self, text: str) -> Body:
-        return {"text": text}
+    def _whole_choice(self, piece: Piece) -> Body:
+        return {"text": piece.text}
 
     _piece_choice = _whole_choice
+
+    def _logprobs(self, entries: Sequence[TokenEntry]) -> Body:
+        return text_logprobs(entries)
 
 
 def model_body(model_id: str, created: int) -> Body:
     return {"id": model_id, "object": "model", "created": created, "owned_by": "mohawk"}
 
 
-def models_body(model_id: str, created: int) -> Body:
-    return {"object": "list", "data": [model_body(model_id, created)]}
+def list_body(entries: Sequence[Body]) -> Body:
+    return {"object": "list", "data": entries}
 
 
 def error_body(error: MohawkError) -> Body:
@@ -137,7 +161,8 @@ def error_body(error: MohawkError) -> Body:
     """
     if isinstance(error, UsageError):
         message = f"{error.message} ({error.hint})" if error.hint else error.message
-        return _error(message, "invalid_request_error", error.field, error.code)
+        kind = "rate_limit_error" if isinstance(error, LimitError) else "invalid_request_error"
+        return _error(message, kind, error.field, error.code)
     status = HTTPStatus(error.http_status)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         message = "the model cannot be served right now; try again later"

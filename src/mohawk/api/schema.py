@@ -1,56 +1,31 @@
-"""The request bodies that we understand.
-
-A field is supported, or known and accepted at its neutral value (where leaving it out means the same), or refused by
-name. Nothing is ignored: a client that asks for what we do not do hears so (I04, I06, I07, I08).
-
-Types are strict: a boolean is no number, text is no number, NaN and infinity are nothing (I01). The first problem ends
-the check, so that a body of a million problems costs as much as a body of one.
-"""
+"""The request bodies that we understand, by the rules of `strict`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, FailFast, Field
 
-from mohawk.artifact.strict_json import JsonObject, JsonValue
+from mohawk.api.response_format import ResponseFormat
+from mohawk.api.strict import Neutral, Strict
+from mohawk.api.tools import MAXIMUM_TOOLS, Call, Offer, Tool, ToolChoice, read_offer
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
-
-Neutral = Mapping[str, tuple[JsonValue, ...]]
-"""Field -> values that change nothing. null is neutral everywhere."""
+from mohawk.nouns.sampling import MAXIMUM_LOGIT_BIAS, MAXIMUM_TOP_LOGPROBS, LogitBias
 
 MAXIMUM_MESSAGES = 4096
 """Each costs some microseconds of checking, and a template's loop."""
 
-_SAMPLING = {field.name for field in fields(SamplingParameters)}
-_PRINTABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_Body = TypeVar("_Body", bound="Strict")
+MAXIMUM_CHOICES = 8
+"""`n`: each costs as much as a request of its own, but for the prompt."""
 
-
-class Strict(BaseModel):
-    """Refuses what it does not know, by name."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
-    neutral: ClassVar[Neutral] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keep_supported(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            return data
-        for name, value in data.items():
-            if name in cls.model_fields:
-                continue
-            if name not in cls.neutral:
-                raise _unknown_field(name)
-            if value is not None and not any(_is_same(value, neutral) for neutral in cls.neutral[name]):
-                hint = "leave it out, or send the value that changes nothing"
-                raise UsageError(f"{name} is not supported with this value", hint=hint, field=name)
-        return {name: value for name, value in data.items() if name in cls.model_fields}
+_SAMPLING = {field.name for field in fields(SamplingParameters)} - {"logprobs", "top_logprobs", "grammar"}
+_TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 
 def _join_content(value: object) -> object:
@@ -89,22 +64,47 @@ def _read_stop(value: object) -> object:
     return tuple(value)
 
 
-def _check_labels(value: object) -> object:
-    """OpenAI's bounds for metadata. It is accepted because clients send it, and not kept."""
+def _read_logit_bias(value: object) -> object:
+    """OpenAI's object of token ids, written as text, to numbers."""
     if value is None:
-        return None
-    if not isinstance(value, dict) or len(value) > 16:
-        raise UsageError("metadata must hold at most 16 texts", field="metadata")
-    if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
-        raise UsageError("metadata holds a name or text that is too long, or no text", field="metadata")
-    return value
+        return ()
+    if not isinstance(value, dict) or not all(_TOKEN_ID.fullmatch(name) for name in value):
+        raise UsageError("logit_bias must map token ids to numbers", field="logit_bias")
+    if not all(type(bias) in (int, float) and abs(bias) <= MAXIMUM_LOGIT_BIAS for bias in value.values()):
+        message = f"a logit_bias must be a number between {-MAXIMUM_LOGIT_BIAS:g} and {MAXIMUM_LOGIT_BIAS:g}"
+        raise UsageError(message, field="logit_bias")
+    return tuple(LogitBias(int(name), float(bias)) for name, bias in value.items())
+
+
+def check_labels(field: str) -> Callable[[object], object]:
+    """OpenAI's bounds for metadata, for a field of this name."""
+
+    def check(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, dict) or len(value) > 16:
+            raise UsageError(f"{field} must hold at most 16 texts", field=field)
+        if not all(isinstance(text, str) and len(text) <= 512 and len(name) <= 64 for name, text in value.items()):
+            raise UsageError(f"{field} holds a name or text that is too long, or no text", field=field)
+        return value
+
+    return check
 
 
 _Label = Annotated[str | None, Field(max_length=512)]
 
 
+def _read_logprobs(value: object) -> object:
+    """A number of alternatives; some clients say false for none."""
+    if value is False:
+        return None
+    if type(value) is int and not 0 <= value <= MAXIMUM_TOP_LOGPROBS:
+        raise UsageError(f"logprobs must lie between 0 and {MAXIMUM_TOP_LOGPROBS}", field="logprobs")
+    return value
+
+
 class StreamOptions(Strict):
-    neutral = {"include_obfuscation": ()}
+    neutral: ClassVar[Neutral] = {"include_obfuscation": ()}
 
     include_usage: bool | None = None
 
@@ -112,21 +112,38 @@ class StreamOptions(Strict):
 class Message(Strict):
     """One turn. `developer` is OpenAI's newer word for `system`; templates know the older one."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "name": (),
         "refusal": (),
         "audio": (),
         "function_call": (),
-        "tool_calls": ([],),
         "annotations": ([],),
     }
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(_join_content)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[str | None, BeforeValidator(_join_content)] = None
+    tool_calls: Annotated[list[Call] | None, FailFast(), Field(max_length=MAXIMUM_TOOLS)] = None
+    tool_call_id: Annotated[str | None, Field(max_length=256)] = None
 
-    def plain(self) -> dict[str, str]:
-        """As chat templates take it."""
-        return {"role": "system" if self.role == "developer" else self.role, "content": self.content}
+    def plain(self) -> JsonObject:
+        """As chat templates take it. Raises UsageError."""
+        self._check()
+        role = "system" if self.role == "developer" else self.role
+        turn: JsonObject = {"role": role, "content": self.content or ""}
+        if self.tool_calls:
+            turn["tool_calls"] = [call.plain() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            turn["tool_call_id"] = self.tool_call_id
+        return turn
+
+    def _check(self) -> None:
+        """What belongs to which role. Only calls stand for content."""
+        if self.tool_calls and self.role != "assistant":
+            raise UsageError("tool_calls belong to the assistant's turns", field="messages")
+        if (self.tool_call_id is not None) != (self.role == "tool"):
+            raise UsageError("tool_call_id belongs to the turns of tools, and to each of them", field="messages")
+        if self.content is None and not self.tool_calls:
+            raise UsageError("a message without content", field="messages")
 
 
 class GenerationBody(Strict):
@@ -145,14 +162,29 @@ class GenerationBody(Strict):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
+    logit_bias: Annotated[tuple[LogitBias, ...], BeforeValidator(_read_logit_bias)] = ()
+    n: Annotated[int | None, Field(ge=1, le=MAXIMUM_CHOICES)] = None
     user: _Label = None
+    session_id: Annotated[str | None, Field(max_length=64)] = None
+    """Not OpenAI's: the session whose keys and values go on."""
     return_token_ids: bool | None = None
     """Not OpenAI's: token ids beside the text, as vLLM has it, for whoever compares runs."""
 
     def sampling(self, default_seed: int) -> SamplingParameters:
         """Raises UsageError naming the field."""
-        given = self.model_dump(include=_SAMPLING, exclude_none=True)
-        return SamplingParameters(**{"seed": default_seed, **given})
+        given = {name: getattr(self, name) for name in _SAMPLING}
+        given = {name: value for name, value in given.items() if value is not None}
+        logprobs, top = self.wanted_logprobs
+        return SamplingParameters(**{"seed": default_seed, **given}, logprobs=logprobs, top_logprobs=top)
+
+    @property
+    @abstractmethod
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        """Whether each token's logprob is wanted, and how many alternatives beside it."""
+
+    @property
+    def choices(self) -> int:
+        return 1 if self.n is None else self.n
 
     @property
     def includes_usage(self) -> bool:
@@ -167,33 +199,32 @@ class GenerationBody(Strict):
 class ChatBody(GenerationBody):
     """POST /v1/chat/completions."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "audio": (),
         "function_call": ("none",),
         "functions": ([],),
-        "logit_bias": ({},),
-        "logprobs": (False,),
         "modalities": (["text"],),
         "moderation": (),
-        "n": (1,),
-        "parallel_tool_calls": (True, False),
         "prediction": (),
         "prompt_cache_options": (),
         "prompt_cache_retention": ("in_memory",),
         "reasoning_effort": (),
-        "response_format": ({"type": "text"},),
         "service_tier": ("auto", "default"),
         "store": (False,),
-        "tool_choice": ("none",),
-        "tools": ([],),
-        "top_logprobs": (0,),
         "verbosity": ("medium",),
         "web_search_options": (),
     }
 
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAXIMUM_MESSAGES)]
     max_completion_tokens: int | None = None
-    metadata: Annotated[dict[str, str] | None, BeforeValidator(_check_labels)] = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MAXIMUM_TOOLS)] = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    metadata: Annotated[dict[str, str] | None, BeforeValidator(check_labels("metadata"))] = None
+    """Accepted because clients send it, and not kept."""
     safety_identifier: _Label = None
     prompt_cache_key: _Label = None
 
@@ -205,40 +236,32 @@ class ChatBody(GenerationBody):
             raise UsageError("max_tokens and max_completion_tokens differ", field="max_tokens")
         return self.max_completion_tokens, "max_completion_tokens"
 
+    @property
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        return self.logprobs is True, self.top_logprobs or 0
+
+    def offer(self) -> Offer | None:
+        """The tools that may be called, if any. Raises UsageError naming the field."""
+        return read_offer(self.tools or (), self.tool_choice, is_parallel=self.parallel_tool_calls is not False)
+
+    def format_grammar(self) -> str | None:
+        """What `response_format` holds the answer to, if anything. Raises UsageError naming the field."""
+        return None if self.response_format is None else self.response_format.grammar()
+
 
 class TextBody(GenerationBody):
     """POST /v1/completions."""
 
-    neutral = {
+    neutral: ClassVar[Neutral] = {
         "best_of": (1,),
         "echo": (False,),
-        "logit_bias": ({},),
-        "logprobs": (False,),
-        "n": (1,),
         "suffix": (),
     }
 
+    logprobs: Annotated[int | None, BeforeValidator(_read_logprobs)] = None
+    """How many alternatives beside each token's own."""
     prompt: Annotated[str | tuple[int, ...], BeforeValidator(_read_prompt)]
 
-
-def read(schema: type[_Body], document: JsonObject) -> _Body:
-    """Raises UsageError naming the first field that is wrong."""
-    try:
-        body = schema.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{field}: {first['msg']}" if field else first["msg"], field=field or None) from None
-    return body
-
-
-def _is_same(value: JsonValue, neutral: JsonValue) -> bool:
-    """Equal, and of one type: to Python, True equals 1."""
-    return type(value) is type(neutral) and value == neutral
-
-
-def _unknown_field(name: str) -> UsageError:
-    """A client's word is repeated to it only when it can do no harm in a log or a terminal."""
-    if _PRINTABLE.fullmatch(name):
-        return UsageError(f"unknown field {name}", field=name)
-    return UsageError("an unknown field whose name is not printable")
+    @property
+    def wanted_logprobs(self) -> tuple[bool, int]:
+        return self.logprobs is not None, self.logprobs or 0

@@ -3,6 +3,8 @@
 Rules, and the attack each stops:
 - Connections are counted from accept on, per source and in all, so that nobody holds our sockets by not finishing a
   handshake (D01, D03).
+- When all are taken, one that asks for nothing makes room for the newcomer; so does the oldest unfinished handshake:
+  not even thousands of sources keep others out by being idle.
 - Handshake, request head, body and idle time each have a deadline; a byte per second moves none of them (D02).
 - Who does not read its answer is cut off after a deadline; until then at most a fixed buffer waits for it (D06).
 - A head has at most 32 KiB, counted before it is complete.
@@ -60,6 +62,15 @@ class Door:
     """How long TLS may take to close."""
 
 
+@dataclass(slots=True)
+class _Handshake:
+    """One under way, or about to be."""
+
+    connection: socket.socket
+    source: str
+    has_begun: bool = False
+
+
 async def serve(
     app: ASGIApp,
     host: str,
@@ -91,7 +102,8 @@ class ApiServer:
         self._config = _configure(app, limits.head_bytes)
         self._state = ServerState()
         self._half_open: Counter[str] = Counter()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], _Handshake] = {}
+        """Oldest first."""
         self._accepting = asyncio.create_task(self._accept())
 
     @property
@@ -131,41 +143,65 @@ class ApiServer:
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
             source = str(address[0])
-            if self._is_full(source):
+            if self._has_its_share(source) or not self._make_room():
                 connection.close()
                 continue
+            if self.connections >= self._door.connections:
+                await asyncio.sleep(0)  # who was cut off is counted until the loop has turned
+            handshake = _Handshake(connection, source)
             self._half_open[source] += 1
-            task = asyncio.create_task(self._open(connection, source))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            task = asyncio.create_task(self._open(handshake))
+            self._handshakes[task] = handshake
+            task.add_done_callback(self._end_handshake)
 
-    def _is_full(self, source: str) -> bool:
+    def _has_its_share(self, source: str) -> bool:
+        half_open = self._half_open[source]  # a Counter: asking makes no entry
         return (
-            self.connections >= self._door.connections
-            or len(self._handshakes) >= self._door.half_open
-            or self._half_open[source] >= self._door.half_open_per_source
-            or self._half_open[source] + self._established(source) >= self._door.connections_per_source
+            half_open >= self._door.half_open_per_source
+            or half_open + self._established(source) >= self._door.connections_per_source
         )
+
+    def _make_room(self) -> bool:
+        """Whether there is room for one more, at the price of the oldest that does nothing if need be."""
+        if len(self._handshakes) >= self._door.half_open:
+            self._drop_handshake()
+        elif self.connections >= self._door.connections:
+            idle = [one for one in self._guarded() if one.idle_since is not None]
+            if not idle:
+                return False
+            min(idle, key=lambda one: one.idle_since or 0.0).abort()
+        return True
+
+    def _drop_handshake(self) -> None:
+        oldest = next(iter(self._handshakes))
+        oldest.cancel()
+        self._end_handshake(oldest)
+
+    def _end_handshake(self, task: asyncio.Task[None]) -> None:
+        handshake = self._handshakes.pop(task, None)
+        if handshake is None:  # it was dropped
+            return
+        if not handshake.has_begun:  # a task that is cancelled before its first step closes nothing
+            handshake.connection.close()
+        self._half_open[handshake.source] -= 1
+        if self._half_open[handshake.source] <= 0:
+            del self._half_open[handshake.source]
 
     def _established(self, source: str) -> int:
         return sum(one.client is not None and one.client[0] == source for one in self._guarded())
 
-    async def _open(self, connection: socket.socket, source: str) -> None:
+    async def _open(self, handshake: _Handshake) -> None:
         """A failed handshake is the peer's affair: nothing is logged that it could flood."""
-        self._tune(connection)
-        try:
-            with contextlib.suppress(OSError):  # TLS errors and timeouts are OSErrors too
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: GuardedProtocol(self._config, self._state, self._limits),
-                    connection,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._door.handshake_seconds,
-                    ssl_shutdown_timeout=self._door.goodbye_seconds,
-                )
-        finally:
-            self._half_open[source] -= 1
-            if self._half_open[source] <= 0:
-                del self._half_open[source]
+        handshake.has_begun = True
+        self._tune(handshake.connection)
+        with contextlib.suppress(OSError):  # TLS errors and timeouts are OSErrors too
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: GuardedProtocol(self._config, self._state, self._limits),
+                handshake.connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._door.handshake_seconds,
+                ssl_shutdown_timeout=self._door.goodbye_seconds,
+            )
 
     def _tune(self, connection: socket.socket) -> None:
         """A client whose link was cut, or that does not read, must not look alive for longer than we say."""

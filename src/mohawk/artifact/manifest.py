@@ -112,6 +112,13 @@ class Manifest:
                 return part
         raise ArtifactError("the manifest names no such slice")
 
+    def find_file(self, name: str) -> SideFile:
+        """Raises ArtifactError when the manifest has no such file."""
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise ArtifactError("the manifest names no such side file")
+
     def find_run(self, layers: LayerRange) -> Run:
         """The slices that together hold exactly `layers`, in order. Raises ArtifactError when some slice holds layers
         within and without.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mohawk.artifact.envelope import sign_envelope, verify_envelope
-from mohawk.artifact.manifest import Manifest, parse_manifest
+from mohawk.artifact.manifest import Manifest, SideFile, parse_manifest
 from mohawk.crypto.primitives import require_equal, sha256
 from mohawk.errors import ArtifactError, UntrustedArtifactError
 
@@ -48,9 +48,10 @@ def accept_manifest(envelope: bytes, pins: PublisherPins, seen_versions: Mapping
 
 def check_side_file(manifest: Manifest, name: str, data: bytes) -> None:
     """Raise ArtifactError unless `data` is the file that the publisher signed under `name` (C05)."""
-    for file in manifest.files:
-        if file.name == name:
-            error = ArtifactError("a side file differs from the one its publisher signed", hint="fetch the model again")
-            require_equal(sha256(data), bytes.fromhex(file.digest), error)
-            return
-    raise ArtifactError("the manifest names no such side file")
+    check_file(manifest.find_file(name), data)
+
+
+def check_file(file: SideFile, data: bytes) -> None:
+    """Raise ArtifactError unless `data` is this file of an accepted manifest."""
+    error = ArtifactError("a side file differs from the one its publisher signed", hint="fetch the model again")
+    require_equal(sha256(data), bytes.fromhex(file.digest), error)

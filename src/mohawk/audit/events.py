@@ -54,6 +54,9 @@ class EventKind(Enum):
     CHANGE_PROPOSED = "change-proposed"
     CHANGE_APPROVED = "change-approved"
     CHANGE_REFUSED = "change-refused"
+    API_KEY_CREATED = "api-key-created"
+    API_KEY_CHANGED = "api-key-changed"
+    API_KEY_REVOKED = "api-key-revoked"
     TICKETS_REFUSED = "tickets-refused"
 
 

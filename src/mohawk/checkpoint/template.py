@@ -8,19 +8,17 @@ cannot send one (I08).
 from __future__ import annotations
 
 import json
-import os
-import select
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mohawk.artifact.strict_json import JsonObject, JsonValue, parse_object
+from mohawk.checkpoint.child import Child
 from mohawk.checkpoint.settings import parse_side_object
 from mohawk.checkpoint.template_child import REPLY_LIMIT, REQUEST_LIMIT
-from mohawk.errors import ArtifactError, HostError, TooLargeError, UnsupportedModelError, UsageError
+from mohawk.errors import ArtifactError, TooLargeError, UnsupportedModelError, UsageError
+from mohawk.nouns.tools import TAG, CallStyle
 
 DEADLINE_SECONDS = 0.2
 _START_SECONDS = 5.0
@@ -68,15 +66,30 @@ class ChatTemplate:
     def __init__(self, template: str, tokens: Mapping[str, str]) -> None:
         """Raises UnsupportedModelError when the template does not compile within bounds, HostError without a child."""
         self._start_line = _encode_line({"template": template, "tokens": dict(tokens)})
+        self._teaches_tags = TAG in template
         self._lock = threading.Lock()
-        self._child = _Child(self._start_line)
+        self._renderer = _Renderer(self._start_line)
         try:
-            self._child.await_ready()
+            self._takes_tools = self._renderer.await_ready()
         except UsageError as error:
-            self._child.kill()
+            self._renderer.kill()
             raise UnsupportedModelError("the model's chat template does not compile within its bounds") from error
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, now: datetime) -> str:
+    @property
+    def call_style(self) -> CallStyle | None:
+        """How the model calls tools, by what its template says of it; None when it is never told of any."""
+        if not self._takes_tools:
+            return None
+        return CallStyle.TAGS if self._teaches_tags else CallStyle.JSON
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]] = (),
+        *,
+        add_generation_prompt: bool = True,
+        now: datetime,
+    ) -> str:
         """The prompt. Blocks up to 200 ms (after a replaced child, for its start as well).
 
         Raises UsageError (the template refuses the messages, or exceeds its bounds on them), TooLargeError, HostError.
@@ -84,27 +97,28 @@ class ChatTemplate:
         line = _encode_line(
             {
                 "messages": [dict(message) for message in messages],
+                "tools": list(tools) or None,
                 "add_generation_prompt": add_generation_prompt,
                 "now": now.isoformat(),
             }
         )
         with self._lock:
-            if not self._child.is_alive():
-                self._child.kill()
-                self._child = _Child(self._start_line)
+            if not self._renderer.is_alive():
+                self._renderer.kill()
+                self._renderer = _Renderer(self._start_line)
             try:
-                self._child.await_ready()
-                reply = self._child.exchange(line, DEADLINE_SECONDS)
+                self._renderer.await_ready()
+                reply = self._renderer.exchange(line, DEADLINE_SECONDS)
             except UsageError:
-                self._child.kill()
-                self._child = _Child(self._start_line)
+                self._renderer.kill()
+                self._renderer = _Renderer(self._start_line)
                 raise
         return _read_text(reply)
 
     def close(self) -> None:
         """End the child; nothing can be rendered afterwards."""
         with self._lock:
-            self._child.kill()
+            self._renderer.kill()
 
 
 def _encode_line(request: Mapping[str, object]) -> bytes:
@@ -138,42 +152,29 @@ def _read_text(reply: bytes) -> str:
     )
 
 
-class _Child:
-    """One renderer process and its two pipes.
+class _Renderer:
+    """One child that renders.
 
     Every failure of it is a UsageError: it exceeded its bounds on this input.
     """
 
     def __init__(self, start_line: bytes) -> None:
-        command = [sys.executable, "-I", "-X", "utf8", "-m", "mohawk.checkpoint.template_child"]
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell, no input in it
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={},  # nothing of ours, and no locale: its archive would not fit into the memory limit
-                bufsize=0,
-                start_new_session=True,  # a Ctrl-C on the terminal is the parent's to handle
-            )
-        except OSError as error:
-            raise HostError("the chat template's process cannot be started") from error
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
-        os.set_blocking(self._input.fileno(), False)
+        self._child = Child("mohawk.checkpoint.template_child")
         self._start_line: bytes | None = start_line
+        self._takes_tools = False
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self._child.is_alive()
 
-    def await_ready(self) -> None:
-        """Hand over the template, once. Raises UsageError when it does not compile."""
+    def await_ready(self) -> bool:
+        """Hand over the template, once: whether it asks for tools. Raises UsageError when it does not compile."""
         if self._start_line is not None:
-            reply = self.exchange(self._start_line, _START_SECONDS)
-            if _parse_reply(reply).get("ready") is not True:
+            reply = _parse_reply(self.exchange(self._start_line, _START_SECONDS))
+            if reply.get("ready") is not True:
                 raise UsageError("the model's chat template does not compile")
             self._start_line = None
+            self._takes_tools = reply.get("tools") is True
+        return self._takes_tools
 
     def exchange(self, line: bytes, seconds: float) -> bytes:
         """One request, one reply line.
@@ -182,7 +183,7 @@ class _Child:
         """
         deadline = time.monotonic() + seconds
         try:
-            self._write(line, deadline)
+            self._child.write(line, deadline)
             return self._read(deadline)
         except (BrokenPipeError, EOFError, TimeoutError) as error:
             raise UsageError(
@@ -191,32 +192,13 @@ class _Child:
                 field="messages",
             ) from error
 
-    def _write(self, line: bytes, deadline: float) -> None:
-        rest = memoryview(line)
-        while rest:
-            _await(self._input.fileno(), select.POLLOUT, deadline)
-            rest = rest[os.write(self._input.fileno(), rest[:_BLOCK]) :]
-
     def _read(self, deadline: float) -> bytes:
         reply = bytearray()
         while not reply.endswith(b"\n"):
-            _await(self._output.fileno(), select.POLLIN, deadline)
-            block = os.read(self._output.fileno(), _BLOCK)
-            if not block or len(reply) > REPLY_LIMIT:
+            reply += self._child.read(_BLOCK, deadline)
+            if len(reply) > REPLY_LIMIT + _BLOCK:
                 raise EOFError
-            reply += block
         return bytes(reply)
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._input.close()
-        self._output.close()
-
-
-def _await(descriptor: int, event: int, deadline: float) -> None:
-    """Block until the pipe is ready. Raises TimeoutError at the deadline."""
-    poll = select.poll()
-    poll.register(descriptor, event)
-    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        raise TimeoutError
+        self._child.kill()

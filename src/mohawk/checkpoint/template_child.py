@@ -6,9 +6,9 @@ A chat template is a program that came with a download. Rules, and the attack ea
 - An alarm that ends the process, whatever it computes: the parent kills it long before, unless the parent itself is
   gone.
 
-Speaks JSON lines: first `{template, tokens}` -> `{ready}`, then `{messages, add_generation_prompt, now}` -> `{text}`;
-each answer may be `{error}` instead. Imports jinja2 and the standard library only, so that it starts in a tenth of a
-second.
+Speaks JSON lines: first `{template, tokens}` -> `{ready, tools}` (whether it asks for tools), then `{messages, tools,
+add_generation_prompt, now}` -> `{text}`; each answer may be `{error}` instead. Imports jinja2 and the standard library
+only, so that it starts in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
@@ -97,7 +98,7 @@ def render(template: jinja2.Template, tokens: dict[str, str], request: dict[str,
     return template.render(
         **tokens,
         messages=request["messages"],
-        tools=None,
+        tools=request.get("tools"),
         documents=None,
         add_generation_prompt=request["add_generation_prompt"],
         strftime_now=now.strftime,
@@ -127,8 +128,10 @@ def main() -> None:
         try:
             request = json.loads(line)
             if template is None:
-                template, tokens = build_environment().from_string(request["template"]), request["tokens"]
-                reply = b'{"ready": true}'
+                environment = build_environment()
+                template, tokens = environment.from_string(request["template"]), request["tokens"]
+                names = jinja2.meta.find_undeclared_variables(environment.parse(request["template"]))
+                reply = json.dumps({"ready": True, "tools": "tools" in names}).encode("ascii")
             else:
                 reply = json.dumps({"text": render(template, tokens, request)}, ensure_ascii=False).encode("utf-8")
         except MemoryError:

@@ -11,6 +11,7 @@ import tokenizers
 
 from mohawk.checkpoint.settings import parse_side_object
 from mohawk.checkpoint.template import read_special_tokens
+from mohawk.checkpoint.token_bytes import spell_byte_level, spell_marked
 from mohawk.errors import ArtifactError, HostError, UsageError
 
 MAXIMUM_CHARACTERS = 1 << 22
@@ -40,6 +41,8 @@ class Tokenizer:
         self.beginning = self._find(tokens.get("bos_token"))
         self.end = self._find(tokens.get("eos_token"))
         self._adds_beginning = config.get("add_bos_token") is True
+        self._added = {token: entry.content for token, entry in self._inner.get_added_tokens_decoder().items()}
+        self._spell = spell_byte_level if b'"ByteLevel"' in _decoder_state(self._inner) else spell_marked
 
     @property
     def vocabulary_size(self) -> int:
@@ -76,8 +79,20 @@ class Tokenizer:
         with _library_errors():
             return str(self._inner.decode(list(ids), skip_special_tokens=skip_special))
 
+    def token_bytes(self, token: int) -> bytes:
+        """What `token` adds to the text; nothing for an id that has no token."""
+        if token in self._added:
+            return self._added[token].encode("utf-8")
+        spelled = self._inner.id_to_token(token) if 0 <= token < self._limit else None
+        return b"" if spelled is None else self._spell(spelled)
+
     def _find(self, token: str | None) -> int | None:
         return None if token is None else self._inner.token_to_id(token)
+
+
+def _decoder_state(tokenizer: tokenizers.Tokenizer) -> bytes:
+    """The decoder as JSON."""
+    return b"" if tokenizer.decoder is None else bytes(tokenizer.decoder.__getstate__())
 
 
 def _try_elsewhere(tokenizer: bytes) -> None:

@@ -17,11 +17,14 @@ from mohawk.cli.output import progress_bars
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
+from mohawk.cli.store import adopt_key, open_store
 from mohawk.errors import UsageError
 
 if TYPE_CHECKING:
+    from mohawk.config import Settings
     from mohawk.controller.service import ControllerOptions
     from mohawk.identity.certificates import Leaf
+    from mohawk.store.database import Database
     from mohawk.transport.dial import Target
 
 app = typer.Typer(help="Plan, place, route and serve.", no_args_is_help=True)
@@ -38,7 +41,9 @@ def run(
     identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue controller NAME`.")],
     worker: Annotated[list[str], typer.Option(help="NAME=HOST:PORT of a worker, in the order of the stages; repeat.")],
     api_identity: Annotated[Path, typer.Option(help="Folder from `mohawk pki issue api HOSTS`.")],
-    api_key_file: Annotated[Path, typer.Option(help="0600 file with the API key that clients show.")],
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="0600 file with an API key, besides those of `mohawk apikey`.")
+    ] = None,
     pki: Annotated[Path | None, typer.Option(help="Authority folder (default: in MIE_HOME).")] = None,
     key: KeyOption = None,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -95,16 +100,19 @@ def run(
         join_port=join_port,
         must_have_hardware=settings.tpm_attestation_required,
     )
-    key = read_api_key(api_key_file)
+    api_key = read_api_key(api_key_file) if api_key_file is not None else None
     is_encrypted = is_api_identity_encrypted(api_identity)
     leaf = read_api_identity(api_identity, passwords.to_open(is_encrypted=is_encrypted))
-    with closing(AuditTrail(Places(settings.home).audit, str(credentials.name))) as trail:
+    places = Places(settings.home)
+    with closing(AuditTrail(places.audit, str(credentials.name))) as trail, closing(open_store(places)) as store:
+        if api_key is not None:
+            adopt_key(store, api_key, trail.record)
         options = replace(options, record=trail.record, note=trail.note)
-        asyncio.run(_serve(options, leaf, key, (host, port), require_pq=settings.api_require_pq))
+        asyncio.run(_serve(options, leaf, store, (host, port), settings))
 
 
 async def _serve(
-    options: ControllerOptions, leaf: Leaf, key: str, address: tuple[str, int], *, require_pq: bool
+    options: ControllerOptions, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings
 ) -> None:
     from mohawk.cli.deployment import open_api
     from mohawk.controller.service import Controller
@@ -122,7 +130,7 @@ async def _serve(
     try:
         with progress_bars() as report:
             operator_port = await interruption.guard(controller.start(report))
-        api = await open_api(controller, leaf, key, address, require_pq=require_pq)
+        api = await open_api(controller, leaf, store, address, settings, options.note)
         ports = f"operators on {operator_port}, joins on {controller.join_port}"
         typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
         await interruption.wait()

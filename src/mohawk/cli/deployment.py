@@ -12,17 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mohawk.api.app import build_app
-from mohawk.api.auth import ApiKeys, digest_key, generate_key
+from mohawk.api.auth import ApiKeys, generate_key
+from mohawk.api.repeats import Repeats
 from mohawk.api.server import ApiServer, serve
+from mohawk.api.sessions import Sessions
+from mohawk.audit.events import NoteEvent
 from mohawk.channel.profile import MIE_API
 from mohawk.channel.stdlib_tls import api_server_context
 from mohawk.cli.children import Child, start_worker
 from mohawk.cli.places import Places
 from mohawk.cli.preparation import PreparedModel, prepare_authority, prepare_model
+from mohawk.cli.store import adopt_key, open_store
 from mohawk.config import Settings
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
-from mohawk.errors import MohawkError, UnavailableError, UsageError
+from mohawk.errors import HostError, MohawkError, UnavailableError, UsageError
 from mohawk.host.audit_trail import AuditTrail
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.files import make_private_folder, write_file
@@ -31,6 +35,10 @@ from mohawk.host.keys import KeyProvider
 from mohawk.identity.certificates import LEAF_MAXIMUM, Leaf
 from mohawk.identity.names import Role
 from mohawk.nouns.model import DataType
+from mohawk.store.answers import AnswerTable
+from mohawk.store.api_keys import ApiKeyTable
+from mohawk.store.database import Database
+from mohawk.store.sessions import SessionTable
 from mohawk.transport.dial import Target
 
 log = logging.getLogger(__name__)
@@ -74,7 +82,8 @@ class Deployment:
     """Each starts its child again when it ends."""
     trail: AuditTrail | None = None
     controller: Controller | None = None
-    api: ApiServer | None = None
+    store: Database | None = None
+    api: Api | None = None
     operator_port: int = 0
 
     @property
@@ -138,10 +147,12 @@ class Deployment:
     async def start_api(self, authority: AuthorityFolder) -> None:
         """Open the HTTPS API and write down how clients reach it."""
         assert self.controller is not None  # `start_controller` came before
+        assert self.trail is not None
+        self.store = open_store(self.places)
+        adopt_key(self.store, self._api_key(), self.trail.record)
         leaf = authority.issue_api(API_HOSTS, datetime.now(UTC), LEAF_MAXIMUM)
         address = ("127.0.0.1", self.options.api_port)
-        require_pq = self.settings.api_require_pq
-        self.api = await open_api(self.controller, leaf, self._api_key(), address, require_pq=require_pq)
+        self.api = await open_api(self.controller, leaf, self.store, address, self.settings, self.trail.note)
         write_file(self.places.api_root, b"".join(root.pem for root in authority.roots()))
         write_file(self.places.api_url, self.base_url.encode("ascii"))
 
@@ -160,6 +171,8 @@ class Deployment:
             self.places.api_url.unlink(missing_ok=True)
         if self.controller is not None:
             await self.controller.stop()
+        if self.store is not None:
+            self.store.close()
         if self.trail is not None:
             self.trail.close()
         await asyncio.gather(*(child.stop() for child in self.children))
@@ -204,13 +217,40 @@ class Deployment:
         return read_api_key(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API that serves."""
+
+    server: ApiServer
+    sessions: Sessions
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    async def close(self) -> None:
+        """The server first: answers under way still use their sessions."""
+        await self.server.close()
+        try:
+            await self.sessions.close()
+        except HostError as error:  # a full disk must not keep workers and their keys alive
+            log.error("when sessions were used last is not in the store: %s", error.message)
+
+
 async def open_api(
-    controller: Controller, leaf: Leaf, key: str, address: tuple[str, int], *, require_pq: bool
-) -> ApiServer:
+    controller: Controller, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings, note: NoteEvent
+) -> Api:
     """Serve a controller's model over HTTPS at (host, port). Raises HostError when the port is taken."""
-    profile = MIE_API.require_post_quantum() if require_pq else MIE_API
-    app = build_app(controller.engine, ApiKeys([digest_key(key)]))
-    return await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile))
+    profile = MIE_API.require_post_quantum() if settings.api_require_pq else MIE_API
+    keys = ApiKeys(ApiKeyTable(store).find, _now)
+    engine, most = controller.engine, settings.max_concurrent_sessions
+    sessions = Sessions(SessionTable(store), most, engine.end_session, _now)
+    app = build_app(engine, keys, sessions, Repeats(AnswerTable(store), _now), note)
+    return Api(await serve(app, *address, api_server_context(leaf.chain, leaf.key, profile)), sessions)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def parse_compute(text: str) -> DataType | None:

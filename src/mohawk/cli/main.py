@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 
 from mohawk import __version__
-from mohawk.cli import attest, audit, chat, controller, demo, keys, model, operator, pki, shell, status, up, worker
+from mohawk.cli import (
+    apikey,
+    attest,
+    audit,
+    chat,
+    controller,
+    demo,
+    keys,
+    model,
+    operator,
+    pki,
+    shell,
+    status,
+    up,
+    worker,
+)
 from mohawk.cli.output import EXIT_INTERRUPTED, print_error
 from mohawk.errors import MohawkError
 
@@ -35,6 +50,7 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(controller.app, name="controller")
 app.add_typer(operator.app, name="operator")
 app.add_typer(audit.app, name="audit")
+app.add_typer(apikey.app, name="apikey")
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(chat.chat)

@@ -45,6 +45,11 @@ class Places:
         return self.home / "audit" / "commands.jsonl"
 
     @property
+    def store(self) -> Path:
+        """API keys, sessions, and what else a controller remembers (docs/spec/store.md)."""
+        return self.home / "store" / "mohawk.db"
+
+    @property
     def api_key(self) -> Path:
         return self.home / "api" / "key"
 

@@ -71,6 +71,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
                 t.TrustUpdate: _ANY,
                 t.RenewalGrant: _ANY,
                 m.OfferSlice: _ANY,
+                m.OfferTokenizer: _ANY,
                 m.SliceChunk: _ANY,
                 Step: _OWN,  # of the route that names it as the first stage's predecessor
             }

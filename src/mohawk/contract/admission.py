@@ -35,7 +35,7 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
                 t.RenewalGrant,
             }
         ),
-        Purpose.SLICE: frozenset({m.OfferSlice, m.SliceChunk}),
+        Purpose.SLICE: frozenset({m.OfferSlice, m.OfferTokenizer, m.SliceChunk}),
         Purpose.STEP: frozenset({Step}),
         Purpose.OPERATOR: frozenset(
             {

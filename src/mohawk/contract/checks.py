@@ -28,7 +28,7 @@ def check_field(parse: Callable[[str], object], text: str) -> None:
         raise MessageError(error.message) from None
 
 
-def check_sampling_fields(*values: float) -> SamplingParameters:
+def check_sampling_fields(*values: object) -> SamplingParameters:
     """Sampling parameters as a peer sent them: out of bounds is the peer's lie, not our user's mistake."""
     try:
         return SamplingParameters(*values)  # type: ignore[arg-type]

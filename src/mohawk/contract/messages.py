@@ -234,8 +234,15 @@ class OfferSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferTokenizer:
+    """The model's tokenizer.json, for the stage that samples under grammars; chunks follow as for a slice."""
+
+    manifest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SliceOffset:
-    """How many bytes of the slice the worker holds already: the next chunk starts there."""
+    """How many bytes of the slice, or of the tokenizer, the worker holds already: the next chunk starts there."""
 
     digest: str
     offset: int
@@ -349,6 +356,7 @@ Message: TypeAlias = (
     | RenewalRequest
     | RenewalGrant
     | OfferSlice
+    | OfferTokenizer
     | SliceOffset
     | SliceChunk
     | SliceStored

@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "step", "step_result", "step_failure", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "offer_tokenizer", "step", "step_result", "step_failure", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class Envelope(_message.Message):
     SLICE_OFFSET_FIELD_NUMBER: _ClassVar[int]
     SLICE_CHUNK_FIELD_NUMBER: _ClassVar[int]
     SLICE_STORED_FIELD_NUMBER: _ClassVar[int]
+    OFFER_TOKENIZER_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEP_RESULT_FIELD_NUMBER: _ClassVar[int]
     STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +103,7 @@ class Envelope(_message.Message):
     slice_offset: SliceOffset
     slice_chunk: SliceChunk
     slice_stored: SliceStored
+    offer_tokenizer: OfferTokenizer
     step: Step
     step_result: StepResult
     step_failure: StepFailure
@@ -126,7 +128,7 @@ class Envelope(_message.Message):
     done: Done
     renewal_request: RenewalRequest
     renewal_grant: RenewalGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., offer_tokenizer: _Optional[_Union[OfferTokenizer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("purpose", "software", "deny_list", "takes_over")
@@ -320,6 +322,12 @@ class OfferSlice(_message.Message):
     slice_id: str
     def __init__(self, manifest: _Optional[bytes] = ..., slice_id: _Optional[str] = ...) -> None: ...
 
+class OfferTokenizer(_message.Message):
+    __slots__ = ("manifest",)
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    manifest: bytes
+    def __init__(self, manifest: _Optional[bytes] = ...) -> None: ...
+
 class SliceOffset(_message.Message):
     __slots__ = ("digest", "offset", "complete")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -417,7 +425,7 @@ class Source(_message.Message):
     def __init__(self, donor: _Optional[int] = ..., tokens: _Optional[int] = ..., adopts: _Optional[bool] = ...) -> None: ...
 
 class Sampling(_message.Message):
-    __slots__ = ("temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed")
+    __slots__ = ("temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed", "logit_bias", "logprobs", "top_logprobs", "grammar")
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     TOP_P_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +434,10 @@ class Sampling(_message.Message):
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     REPETITION_PENALTY_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    LOGIT_BIAS_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    TOP_LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
     temperature: float
     top_k: int
     top_p: float
@@ -434,7 +446,27 @@ class Sampling(_message.Message):
     frequency_penalty: float
     repetition_penalty: float
     seed: int
-    def __init__(self, temperature: _Optional[float] = ..., top_k: _Optional[int] = ..., top_p: _Optional[float] = ..., min_p: _Optional[float] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., repetition_penalty: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
+    logit_bias: _containers.RepeatedCompositeFieldContainer[LogitBias]
+    logprobs: bool
+    top_logprobs: int
+    grammar: Grammar
+    def __init__(self, temperature: _Optional[float] = ..., top_k: _Optional[int] = ..., top_p: _Optional[float] = ..., min_p: _Optional[float] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., repetition_penalty: _Optional[float] = ..., seed: _Optional[int] = ..., logit_bias: _Optional[_Iterable[_Union[LogitBias, _Mapping]]] = ..., logprobs: _Optional[bool] = ..., top_logprobs: _Optional[int] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ...) -> None: ...
+
+class Grammar(_message.Message):
+    __slots__ = ("text", "ends")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    ends: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, text: _Optional[str] = ..., ends: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class LogitBias(_message.Message):
+    __slots__ = ("token", "bias")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    token: int
+    bias: float
+    def __init__(self, token: _Optional[int] = ..., bias: _Optional[float] = ...) -> None: ...
 
 class StepResult(_message.Message):
     __slots__ = ("number", "tokens", "compute_microseconds")
@@ -447,12 +479,26 @@ class StepResult(_message.Message):
     def __init__(self, number: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[SampledToken, _Mapping]]] = ..., compute_microseconds: _Optional[int] = ...) -> None: ...
 
 class SampledToken(_message.Message):
-    __slots__ = ("sequence", "token")
+    __slots__ = ("sequence", "token", "logprobs", "failed")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     token: int
-    def __init__(self, sequence: _Optional[int] = ..., token: _Optional[int] = ...) -> None: ...
+    logprobs: TokenLogprobs
+    failed: bool
+    def __init__(self, sequence: _Optional[int] = ..., token: _Optional[int] = ..., logprobs: _Optional[_Union[TokenLogprobs, _Mapping]] = ..., failed: _Optional[bool] = ...) -> None: ...
+
+class TokenLogprobs(_message.Message):
+    __slots__ = ("chosen", "tokens", "logprobs")
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    chosen: float
+    tokens: _containers.RepeatedScalarFieldContainer[int]
+    logprobs: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, chosen: _Optional[float] = ..., tokens: _Optional[_Iterable[int]] = ..., logprobs: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class StepFailure(_message.Message):
     __slots__ = ("number", "code", "message")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mohawk.contract.checks import check_text, require
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
 MAXIMUM_STAGES = 64
 MAXIMUM_SEQUENCES_PER_STEP = 4096
@@ -110,8 +111,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
+    """The next token of a sequence. `logprobs`: where its sampling asked for them. `failed`: its grammar cannot be
+    followed any further, so the token means nothing and the sequence is over.
+    """
+
     sequence: int
     token: int
+    logprobs: TokenLogprobs | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from mohawk.artifact.sealed_slice import Run, SealedSlice
 from mohawk.channel.profile import NodeContext
-from mohawk.contract.messages import CHUNK_BYTES, Failure, OfferSlice, Purpose, SliceChunk, SliceOffset, SliceStored
+from mohawk.contract.messages import (
+    CHUNK_BYTES,
+    Failure,
+    OfferSlice,
+    OfferTokenizer,
+    Purpose,
+    SliceChunk,
+    SliceOffset,
+    SliceStored,
+)
 from mohawk.errors import HostError, RemoteError
 from mohawk.host.sealed_folder import SealedFolder
 from mohawk.transport.dial import Target, dial
@@ -55,6 +64,24 @@ async def _deliver(link: Link, folder: SealedFolder, part: SealedSlice, progress
     if not answer.complete:
         await _send_rest(link, folder, part, answer.offset, progress)
     return part.sealed_bytes - answer.offset
+
+
+async def deliver_tokenizer(context: NodeContext, target: Target, folder: SealedFolder) -> None:
+    """Bring the model's tokenizer.json into the worker's memory. Raises like `deliver_slices`."""
+    content = folder.side_files()["tokenizer.json"]
+    link = await dial(context, target, Purpose.SLICE)
+    try:
+        answer = await link.request(OfferTokenizer(folder.envelope), SliceOffset, OFFER_SECONDS)
+        if answer != SliceOffset(folder.manifest.find_file("tokenizer.json").digest, 0, complete=False):
+            raise RemoteError(f"{target.name} asks for another file than it was offered")
+        link.on_message = _raise_refusal
+        last = (len(content) - 1) // CHUNK_BYTES * CHUNK_BYTES
+        for offset in range(0, last, CHUNK_BYTES):
+            link.send(SliceChunk(answer.digest, offset), content[offset : offset + CHUNK_BYTES])
+            await link.drain()
+        await link.request(SliceChunk(answer.digest, last), SliceStored, STORE_SECONDS, content[last:])
+    finally:
+        link.close()
 
 
 async def _send_rest(link: Link, folder: SealedFolder, part: SealedSlice, offset: int, progress: Progress) -> None:

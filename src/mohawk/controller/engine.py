@@ -16,15 +16,18 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from mohawk.contract.steps import StepResult
+from mohawk.artifact.strict_json import JsonObject
+from mohawk.contract.steps import SampledToken, StepResult
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
-from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError
+from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError, UsageError
 from mohawk.generation.batcher import Batcher, Progress
 from mohawk.generation.orders import StepOrder
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
+from mohawk.nouns.sampling import Grammar
+from mohawk.nouns.tools import CallStyle
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ class _Request:
     sequence: Sequence
     text: TextStream
     deltas: asyncio.Queue[TextDelta | MohawkError]
+    sampled: SampledToken | None = None
+    """The last token as its stage told of it."""
 
 
 class Engine:
@@ -91,9 +96,21 @@ class Engine:
         """A plain prompt's token ids. Raises UsageError."""
         return await asyncio.to_thread(self._prompting.encode_text, text)
 
-    async def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+    @property
+    def call_style(self) -> CallStyle | None:
+        return self._prompting.call_style
+
+    async def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
         """A conversation's token ids, by the model's own template. Raises UsageError, TooLargeError, HostError."""
-        return await asyncio.to_thread(self._prompting.encode_chat, messages)
+        return await asyncio.to_thread(self._prompting.encode_chat, messages, tools)
+
+    async def check_grammar(self, grammar: Grammar) -> None:
+        """Raises UsageError: it does not compile within bounds; UnavailableError."""
+        await self._prompting.grammars.check(grammar)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What `token` adds to a text; nothing for an id that has no token."""
+        return self._prompting.token_bytes(token)
 
     def health(self) -> None:
         """Raises the error that keeps the model from being served, if there is one."""
@@ -192,8 +209,11 @@ class Engine:
         except RemoteError as error:
             self.on_missed(order, UnavailableError(f"the last stage broke the protocol: {error.message}"))
             return
+        for sampled in result.tokens:
+            if sampled.sequence in self._requests:
+                self._requests[sampled.sequence].sampled = sampled
         for progress in landed:
-            self._deliver(progress)
+            self._deliver(progress, len(result.tokens))
         self._pump()
 
     def on_missed(self, order: StepOrder, error: MohawkError) -> None:
@@ -201,7 +221,7 @@ class Engine:
         trying for ever would starve the event loop.
         """
         for progress in self._batcher.fail(order, error):
-            self._deliver(progress)
+            self._deliver(progress, 0)
         if order.segments:
             self._poke()
         else:
@@ -290,16 +310,19 @@ class Engine:
             raise MessageError("sampled tokens outside the vocabulary, or twice for one sequence")
         return tokens
 
-    def _deliver(self, progress: Progress) -> None:
+    def _deliver(self, progress: Progress, batch: int) -> None:
         entry = self._requests.get(progress.sequence)
         if entry is None:  # its reader left while the step was under way
             return
         if progress.error is not None:
             entry.deltas.put_nowait(progress.error)
+        elif entry.sampled is not None and entry.sampled.failed:
+            self._batcher.cancel(progress.sequence)
+            entry.deltas.put_nowait(UsageError("the answer's format is too complex to follow", field="response_format"))
         elif progress.token is not None:
-            entry.deltas.put_nowait(self._next_delta(entry, progress.token, progress.finish))
+            entry.deltas.put_nowait(self._next_delta(entry, progress.token, progress.finish, batch))
 
-    def _next_delta(self, entry: _Request, token: int, finish: FinishReason | None) -> TextDelta:
+    def _next_delta(self, entry: _Request, token: int, finish: FinishReason | None, batch: int) -> TextDelta:
         text = entry.text.push(token)
         if entry.text.is_stopped and finish is None:  # a stop string: the batcher cannot know
             finish = FinishReason.STOP
@@ -307,7 +330,9 @@ class Engine:
         if finish is not None:
             finish = FinishReason.STOP if entry.text.is_stopped else finish
             text += entry.text.finish()
-        return TextDelta(text, len(entry.sequence.generated), finish, token)
+        logprobs = entry.sampled.logprobs if entry.sampled is not None else None
+        sequence = entry.sequence
+        return TextDelta(text, len(sequence.generated), finish, token, logprobs, batch, sequence.cached)
 
     def _tell_all(self, error: MohawkError) -> None:
         for entry in self._requests.values():

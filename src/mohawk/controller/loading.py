@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.messages import ElementType, LoadStage
-from mohawk.controller.delivery import deliver_slices
+from mohawk.controller.delivery import deliver_slices, deliver_tokenizer
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member
 from mohawk.host.sealed_folder import SealedFolder
@@ -62,6 +62,8 @@ class StageLoader:
         """
         member.sent_bytes = await self.deliver_run(member.target, layers, progress)
         member.layers = None
+        if layers.last == self.folder.manifest.layers - 1:  # it samples, also under grammars over the tokens' text
+            await deliver_tokenizer(self.context, member.target, self.folder)
         await member.load(self._order(layers, epoch), self.folder.manifest.find_run(layers), keys)
         member.layers = layers
 

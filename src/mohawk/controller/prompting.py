@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 
+from mohawk.artifact.strict_json import JsonObject
 from mohawk.checkpoint.settings import TextSettings
 from mohawk.checkpoint.template import ChatTemplate, read_special_tokens, read_template
 from mohawk.checkpoint.tokenizer import Tokenizer
+from mohawk.controller.grammars import GrammarTrial
 from mohawk.errors import UsageError
+from mohawk.nouns.tools import CallStyle
 
 
 class Prompting:
@@ -22,6 +25,7 @@ class Prompting:
         self.context_length = settings.context_length
         self.vocabulary_size = settings.vocabulary_size
         self._tokenizer = Tokenizer(sides, settings.vocabulary_size, settings.context_length)
+        self.grammars = GrammarTrial(sides["tokenizer.json"], settings.vocabulary_size)
         template = read_template(sides)
         self._template = None if template is None else ChatTemplate(template, read_special_tokens(sides))
         ends = {*settings.end_of_sequence, *([self._tokenizer.end] if self._tokenizer.end is not None else [])}
@@ -31,16 +35,26 @@ class Prompting:
         """Raises UsageError."""
         return self._tokenizer.encode(text, add_special=True, field="prompt")
 
-    def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+    @property
+    def call_style(self) -> CallStyle | None:
+        """How the model calls tools; None when its template knows none."""
+        return None if self._template is None else self._template.call_style
+
+    def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
         """Raises UsageError when the model has no chat template, or its template refuses the messages."""
         if self._template is None:
             raise UsageError("this model has no chat template", hint="use /v1/completions", field="messages")
-        return self._tokenizer.encode(self._template.render(messages, now=datetime.now().astimezone()))
+        return self._tokenizer.encode(self._template.render(messages, tools, now=datetime.now().astimezone()))
 
     def decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens)
 
+    def token_bytes(self, token: int) -> bytes:
+        """What `token` adds to a text."""
+        return self._tokenizer.token_bytes(token)
+
     def close(self) -> None:
-        """End the template's child process."""
+        """End the child processes."""
+        self.grammars.close()
         if self._template is not None:
             self._template.close()

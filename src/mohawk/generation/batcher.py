@@ -22,6 +22,8 @@ from mohawk.generation.session import FinishReason, Sequence
 from mohawk.generation.waiting import GENERATED_WEIGHT, WaitingRoom
 from mohawk.nouns.model import BLOCK_TOKENS, blocks_for
 
+OPENING_BYTES = 128 << 10
+"""Of all sequences that one step opens: a step's header holds twice as much. One is opened whatever its size."""
 QUEUE_FACTOR = 4
 """Sequences that may wait for each that may run; a longer queue only makes everybody late."""
 ATTEMPTS = 2
@@ -255,6 +257,8 @@ class Batcher:
         """
         sequence = self._waiting.next()
         if sequence is None or bool(sequence.failures) != suspects or len(self._running) >= self.maximum_sequences:
+            return None
+        if sum(opening.size for opening in batch.openings) >= OPENING_BYTES:
             return None
         opening = self._account.open(sequence, spare=len(self._running))
         if opening is None:

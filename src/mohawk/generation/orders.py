@@ -38,6 +38,12 @@ class OpeningOrder:
     generated: tuple[int, ...]
     source: Source | None = None
 
+    @property
+    def size(self) -> int:
+        """About its bytes on the way to the last stage, never less."""
+        grammar = 0 if self.sampling.grammar is None else len(self.sampling.grammar.text.encode("utf-8"))
+        return 256 + grammar + 20 * len(self.sampling.logit_bias) + 5 * len(self.generated)
+
 
 @dataclass(frozen=True, slots=True)
 class GrowthOrder:

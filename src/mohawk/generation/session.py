@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
 MAXIMUM_STOP_STRINGS = 16
 MAXIMUM_STOP_CHARACTERS = 256
@@ -137,3 +138,9 @@ class TextDelta:
     finish_reason: FinishReason | None = None
     token: int | None = None
     """The id of the token that brought this piece."""
+    logprobs: TokenLogprobs | None = None
+    """The token's, where the request's sampling asks for them."""
+    batch: int = 1
+    """Sequences that got a token in the same step."""
+    cached: int = 0
+    """Tokens of the prompt that did not have to be computed."""

@@ -94,6 +94,14 @@ def make_private_folder(folder: Path) -> None:
                 level.mkdir(mode=0o700, exist_ok=True)
 
 
+def make_private_file(path: Path) -> None:
+    """An empty file (0600) where there is none, for a library that opens files by itself. Raises HostError; PolicyError
+    when there is one that others may touch.
+    """
+    with open_regular(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        require_private(descriptor)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` by `data` at mode 0600, whole or not at all. Raises HostError."""
     with replace_file(path) as descriptor:

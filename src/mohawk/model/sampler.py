@@ -4,9 +4,9 @@ The state of a sequence is a function of its parameters and the tokens generated
 function of seed and position. So a sampler that is built again after a failure goes on exactly as the lost one would
 have.
 
-Order: penalties, temperature, top-k, top-p, min-p. Penalties count generated tokens only, for all three kinds: the
-prompt is known to the first stage alone, and the last one shall not learn it for a penalty's sake (the OpenAI API
-defines presence and frequency so; elsewhere `repetition_penalty` often counts the prompt too).
+Order: logit bias, penalties, grammar, temperature, top-k, top-p, min-p. Penalties count generated tokens only, for all
+three kinds: the prompt is known to the first stage alone, and the last one shall not learn it for a penalty's sake (the
+OpenAI API defines presence and frequency so; elsewhere `repetition_penalty` often counts the prompt too).
 
 Extreme values are defined: the best token always remains, whatever the filters say. Logits that are not numbers are an
 error, not a token.
@@ -15,15 +15,20 @@ error, not a token.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from types import MappingProxyType
 
 import torch
 
 from mohawk.errors import MessageError, UnavailableError
+from mohawk.model.logprobs import token_logprobs
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
+NO_MASKS: Mapping[int, bytes] = MappingProxyType({})
+_LEAST_SCORE = -1e300
 _DRAW_BITS = 53
 """Bits of a uniform draw: what a float64 holds exactly."""
 
@@ -37,8 +42,8 @@ class _Open:
 
     @property
     def is_plain(self) -> bool:
-        """Greedy without penalties: the argmax of the logits as they are."""
-        return self.parameters.is_greedy and not self.is_penalised
+        """Greedy without bias and penalties: the argmax of the logits as they are."""
+        return self.parameters.is_greedy and not self.parameters.logit_bias and not self.is_penalised
 
     @property
     def is_penalised(self) -> bool:
@@ -67,8 +72,11 @@ class Sampler:
         self._open.clear()
 
     @torch.inference_mode()
-    def sample(self, logits: torch.Tensor, places: Sequence[tuple[int, int]]) -> list[int]:
+    def sample(
+        self, logits: torch.Tensor, places: Sequence[tuple[int, int]], masks: Mapping[int, bytes] = NO_MASKS
+    ) -> list[int]:
         """logits [n, vocabulary], and for each row its sequence and the position of the token to come -> n token ids.
+        `masks`: sequence -> the tokens that may come, bit i (the lowest first) for token i; at least one.
 
         Raises MessageError on a sequence that is not open, UnavailableError on logits that are not numbers; then no
         sequence has moved.
@@ -78,12 +86,22 @@ class Sampler:
         states = [self._find(sequence) for sequence, _ in places]
         best = _check_numbers(logits)
         tokens = [
-            greedy if state.is_plain else _draw(row, state, position)
-            for greedy, row, state, (_, position) in zip(best, logits, states, places, strict=True)
+            greedy if state.is_plain and sequence not in masks else _draw(row, state, position, masks.get(sequence))
+            for greedy, row, state, (sequence, position) in zip(best, logits, states, places, strict=True)
         ]
         for state, token in zip(states, tokens, strict=True):
             state.counts[token] += 1
         return tokens
+
+    def describe(
+        self, logits: torch.Tensor, places: Sequence[tuple[int, int]], tokens: Sequence[int]
+    ) -> list[TokenLogprobs | None]:
+        """The logprobs of `tokens`, as `sample` returned them for the same logits, where they were asked for."""
+        asked = [self._find(sequence).parameters for sequence, _ in places]
+        return [
+            token_logprobs(row, token, wanted.top_logprobs) if wanted.logprobs else None
+            for row, token, wanted in zip(logits, tokens, asked, strict=True)
+        ]
 
     def _find(self, sequence: int) -> _Open:
         if sequence not in self._open:
@@ -107,11 +125,15 @@ def _check_numbers(logits: torch.Tensor) -> list[int]:
     return [int(token) for token in tokens]
 
 
-def _draw(row: torch.Tensor, state: _Open, position: int) -> int:
+def _draw(row: torch.Tensor, state: _Open, position: int, mask: bytes | None) -> int:
     """float64 throughout: no parameter within its bounds overflows it."""
     scores = row.to(torch.float64)
+    if state.parameters.logit_bias:
+        scores = _add_bias(scores, state.parameters)
     if state.is_penalised:
         scores = _penalise(scores, state)
+    if mask is not None:
+        scores = _restrict(scores, mask)
     if state.parameters.is_greedy:
         return int(scores.argmax())
     tokens, weights = _candidates(scores, state.parameters)
@@ -119,6 +141,23 @@ def _draw(row: torch.Tensor, state: _Open, position: int) -> int:
     target = draw_uniform(state.parameters.seed, position) * float(cumulated[-1])
     index = int(torch.searchsorted(cumulated, target, right=True))
     return int(tokens[min(index, len(tokens) - 1)])
+
+
+def _add_bias(scores: torch.Tensor, asked: SamplingParameters) -> torch.Tensor:
+    tokens = torch.tensor([entry.token for entry in asked.logit_bias])
+    if int(tokens.max()) >= len(scores):
+        raise MessageError("a logit bias for a token outside the model's vocabulary")
+    bias = torch.tensor([entry.bias for entry in asked.logit_bias], dtype=scores.dtype)
+    return scores.index_add(0, tokens, bias)
+
+
+def _restrict(scores: torch.Tensor, mask: bytes) -> torch.Tensor:
+    """Only what the mask allows. An allowed token may come even where the model says never: the answer must go on."""
+    bits = torch.frombuffer(bytearray(mask), dtype=torch.uint8)[:, None] >> torch.arange(8, dtype=torch.uint8) & 1
+    allowed = bits.flatten()[: len(scores)].bool()
+    if len(allowed) < len(scores):
+        raise MessageError("a mask of another vocabulary")
+    return torch.where(allowed, scores.clamp(min=_LEAST_SCORE), float("-inf"))
 
 
 def _penalise(scores: torch.Tensor, state: _Open) -> torch.Tensor:

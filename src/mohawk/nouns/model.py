@@ -9,6 +9,15 @@ from enum import StrEnum
 
 from mohawk.errors import ArtifactError, UsageError
 from mohawk.ids import parse_slice_id, slice_id
+from mohawk.nouns.sampling import (
+    MAXIMUM_ENDS,
+    MAXIMUM_GRAMMAR,
+    MAXIMUM_LOGIT_BIAS,
+    MAXIMUM_LOGIT_BIASES,
+    MAXIMUM_TOP_LOGPROBS,
+    Grammar,
+    LogitBias,
+)
 
 MAXIMUM_LAYERS = 4096
 """No published model comes near; a config that claims 10^9 layers is refused before anything is allocated."""
@@ -137,12 +146,36 @@ class SamplingParameters:
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     seed: int = 0
+    logit_bias: tuple[LogitBias, ...] = ()
+    """Each token at most once; ids may still lie outside a model's vocabulary."""
+    logprobs: bool = False
+    top_logprobs: int = 0
+    """Alternatives to tell beside each token's own logprob; none without `logprobs`."""
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         for field, low, high in _BOUNDS:
             value = getattr(self, field)
             if not low <= value <= high:  # NaN compares false, so it is refused here too
                 raise UsageError(f"{field} must lie between {low} and {high}", field=field)
+        if self.top_logprobs and not self.logprobs:
+            raise UsageError("top_logprobs needs logprobs", field="top_logprobs")
+        self._check_logit_bias()
+        if self.grammar is not None and not (
+            0 < len(self.grammar.text.encode("utf-8")) <= MAXIMUM_GRAMMAR and 0 < len(self.grammar.ends) <= MAXIMUM_ENDS
+        ):
+            raise UsageError(f"a schema may have at most {MAXIMUM_GRAMMAR} bytes", field="response_format")
+
+    def _check_logit_bias(self) -> None:
+        if not self.logit_bias:
+            return
+        tokens = {entry.token for entry in self.logit_bias}
+        if len(self.logit_bias) > MAXIMUM_LOGIT_BIASES or len(tokens) < len(self.logit_bias) or min(tokens) < 0:
+            message = f"logit_bias takes at most {MAXIMUM_LOGIT_BIASES} token ids, each once"
+            raise UsageError(message, field="logit_bias")
+        if not all(-MAXIMUM_LOGIT_BIAS <= entry.bias <= MAXIMUM_LOGIT_BIAS for entry in self.logit_bias):
+            message = f"a logit_bias must lie between {-MAXIMUM_LOGIT_BIAS:g} and {MAXIMUM_LOGIT_BIAS:g}"
+            raise UsageError(message, field="logit_bias")
 
     @property
     def is_greedy(self) -> bool:
@@ -158,4 +191,5 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("frequency_penalty", -2.0, 2.0),
     ("repetition_penalty", 0.01, 10.0),
     ("seed", 0, (1 << 63) - 1),
+    ("top_logprobs", 0, MAXIMUM_TOP_LOGPROBS),
 )

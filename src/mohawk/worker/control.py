@@ -97,7 +97,9 @@ class ControlSession:
         await self._station.drop()
 
     async def _accept(self, order: LoadStage) -> None:
-        assignment = await self._depot.run(accept_order, order, self._depot.publisher, self._depot.store)
+        assignment = await self._depot.run(
+            accept_order, order, self._depot.publisher, self._depot.store, self._depot.take_tokenizer()
+        )
         exchange = KeyExchange(
             worker=str(self._link.session.own_name),
             manifest=order.manifest,

@@ -21,7 +21,14 @@ class Depot:
     def __init__(self, store: SliceStore, publisher: PublisherPins) -> None:
         self.store = store
         self.publisher = publisher
+        self.tokenizer: bytes | None = None
+        """The tokenizer.json that was last offered; never on the disk."""
         self._turn = asyncio.Lock()
+
+    def take_tokenizer(self) -> bytes | None:
+        """What was offered last, once: it is some megabytes."""
+        tokenizer, self.tokenizer = self.tokenizer, None
+        return tokenizer
 
     async def run(
         self, job: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs

@@ -39,6 +39,8 @@ class Assignment:
     order: LoadStage
     manifest: Manifest
     run: Run
+    tokenizer: bytes | None = None
+    """tokenizer.json, where this stage samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ class LoadedStage:
             memory.release()
 
 
-def accept_order(order: LoadStage, pins: PublisherPins, store: SliceStore) -> Assignment:
-    """Believe an order: the publisher's signature, the version, the config's digest.
+def accept_order(
+    order: LoadStage, pins: PublisherPins, store: SliceStore, tokenizer: bytes | None = None
+) -> Assignment:
+    """Believe an order: the publisher's signature, the version, the digests of config and tokenizer.
 
     Raises UntrustedArtifactError, ArtifactError, HostError (a slice is not here); then nothing was opened and nothing
     asked. Blocking, for a thread.
@@ -67,8 +71,11 @@ def accept_order(order: LoadStage, pins: PublisherPins, store: SliceStore) -> As
     run = manifest.find_run(LayerRange.parse(order.run_id))
     for part in run:
         store.path(part)
+    if tokenizer is not None:
+        check_side_file(manifest, "tokenizer.json", tokenizer)
     store.remember_version(manifest.model_id, manifest.version)
-    return Assignment(order, manifest, run)
+    samples = run[-1].context.layers.last == manifest.layers - 1
+    return Assignment(order, manifest, run, tokenizer if samples else None)
 
 
 def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore) -> LoadedStage:

@@ -1,5 +1,5 @@
 """Sealed slices arriving: offered with their manifest, resumed where they stopped, complete only when their digest
-holds.
+holds. The tokenizer in the same way, into memory.
 """
 
 from __future__ import annotations
@@ -7,14 +7,35 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from mohawk.artifact.manifest import SideFile
 from mohawk.artifact.sealed_slice import SealedSlice
-from mohawk.artifact.trust import accept_manifest
-from mohawk.contract.messages import Failure, OfferSlice, SliceChunk, SliceOffset, SliceStored
+from mohawk.artifact.trust import accept_manifest, check_file
+from mohawk.contract.messages import Failure, OfferSlice, OfferTokenizer, SliceChunk, SliceOffset, SliceStored
 from mohawk.errors import MessageError, MohawkError
 from mohawk.transport.link import Link
 from mohawk.worker.depot import Depot
 
 Answer = SliceOffset | SliceStored | None
+
+
+class IncomingFile:
+    """A side file on its way into memory. Size and digest are the manifest's."""
+
+    def __init__(self, file: SideFile) -> None:
+        self.file = file
+        self._content = bytearray()
+
+    def append(self, chunk: SliceChunk, body: bytearray) -> bytes | None:
+        """The whole file, once it is complete. Raises MessageError, ArtifactError when it is not the signed one."""
+        room = self.file.size - len(self._content)
+        if (chunk.digest, chunk.offset) != (self.file.digest, len(self._content)) or len(body) > room:
+            raise MessageError("bytes of a side file that was not offered, or at another place")
+        self._content += body
+        if len(body) < room:
+            return None
+        content = bytes(self._content)
+        check_file(self.file, content)
+        return content
 
 
 class SliceReceiver:
@@ -27,6 +48,7 @@ class SliceReceiver:
         self._depot = depot
         self._store = depot.store
         self._part: SealedSlice | None = None
+        self._tokenizer: IncomingFile | None = None
         self._arrived: deque[tuple[object, bytearray]] = deque()
         self._work: asyncio.Task[None] | None = None
 
@@ -56,16 +78,34 @@ class SliceReceiver:
     def _handle(self, message: object, body: bytearray) -> Answer:
         if isinstance(message, OfferSlice):
             return self._offer(message)
+        if isinstance(message, OfferTokenizer):
+            return self._offer_tokenizer(message)
         assert isinstance(message, SliceChunk)  # admission lets nothing else pass
+        if self._tokenizer is not None:
+            return self._append_tokenizer(self._tokenizer, message, body)
         return self._append(message, body)
 
     def _offer(self, offer: OfferSlice) -> Answer:
         manifest = accept_manifest(offer.manifest, self._depot.publisher, self._store.seen_versions())
+        self._tokenizer = None
         part = self._part = manifest.find_slice(offer.slice_id)
         offset = self._store.reserve(part)
         if offset == part.sealed_bytes and not self._store.holds(part):
             self._store.finish(part.digest)  # all had arrived when an earlier run ended
         return SliceOffset(part.digest, offset, complete=offset == part.sealed_bytes)
+
+    def _offer_tokenizer(self, offer: OfferTokenizer) -> Answer:
+        manifest = accept_manifest(offer.manifest, self._depot.publisher, self._store.seen_versions())
+        self._depot.tokenizer = None
+        self._tokenizer = IncomingFile(manifest.find_file("tokenizer.json"))
+        return SliceOffset(self._tokenizer.file.digest, 0, complete=False)
+
+    def _append_tokenizer(self, incoming: IncomingFile, chunk: SliceChunk, body: bytearray) -> Answer:
+        content = incoming.append(chunk, body)
+        if content is None:
+            return None
+        self._depot.tokenizer, self._tokenizer = content, None
+        return SliceStored(chunk.digest)
 
     def _append(self, chunk: SliceChunk, body: bytearray) -> Answer:
         if self._part is None or chunk.digest != self._part.digest:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from mohawk.checkpoint.grammar import GrammarProcess
 from mohawk.contract.admission import admit_part
 from mohawk.contract.messages import ElementType, StageReady, WorkerState
 from mohawk.contract.steps import StagePart
 from mohawk.errors import MessageError
 from mohawk.host.memory import SecretBytes
 from mohawk.host.slice_store import SliceStore
+from mohawk.worker.constraints import HEADROOM, Constraints
 from mohawk.worker.loader import Assignment, LoadedStage, load_stage
 from mohawk.worker.runner import Outcome, Runner
 
@@ -28,6 +31,7 @@ class Station:
         self._compute = ThreadPoolExecutor(1, "compute")
         self._loaded: LoadedStage | None = None
         self._runner: Runner | None = None
+        self._constraints: Constraints | None = None
         self._token_budget = 0
         self.state = WorkerState.EMPTY
 
@@ -50,7 +54,7 @@ class Station:
         except BaseException:
             self.state = WorkerState.FAILED
             raise
-        self._runner = Runner(loaded.stage)
+        self._runner = Runner(loaded.stage, self._constraints)
         self._token_budget = assignment.order.token_budget
         self.state = WorkerState.READY
         return loaded.ready
@@ -110,10 +114,16 @@ class Station:
     def _hold(self, assignment: Assignment, data_keys: SecretBytes) -> LoadedStage:
         """In the compute thread, like `_release`: no other touches what is loaded."""
         self._loaded = load_stage(assignment, data_keys, self._store)
+        if assignment.tokenizer is not None:
+            start = partial(GrammarProcess, assignment.tokenizer, self._loaded.stage.vocabulary_size, HEADROOM)
+            self._constraints = Constraints(start)
         return self._loaded
 
     def _release(self) -> None:
         loaded, self._loaded = self._loaded, None
+        constraints, self._constraints = self._constraints, None
+        if constraints is not None:
+            constraints.stop()
         if loaded is not None:
             loaded.release()
 

@@ -1,0 +1,1 @@
+"""What a controller remembers across restarts, in SQLite."""
