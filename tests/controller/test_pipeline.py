@@ -122,6 +122,9 @@ def test_a_stage_that_lost_the_one_behind_it_says_that_the_chain_is_broken() -> 
     pipeline, story = begin(1)
     pipeline.on_failure("w1", StepFailure(1, ChainBrokenError.code, "x"))
     assert story.broken == [(None, "chain_broken")]
+    pipeline.forget()
+    pipeline.on_failure("w1", StepFailure(1, ChainBrokenError.code, "x"))  # new routes are being set
+    assert len(story.broken) == 1
 
 
 def test_only_the_last_stage_answers_a_step() -> None:

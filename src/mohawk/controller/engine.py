@@ -290,6 +290,9 @@ class Engine:
                 await work()
             except MohawkError as error:
                 _settle(done, error)
+            except Exception as error:  # the outermost edge of this work: its waiter must hear of it
+                log.exception("what was to be done between two steps failed")
+                _settle(done, UnavailableError(f"internal error ({type(error).__name__})"))
             else:
                 _settle(done, None)
             del self._between[0]

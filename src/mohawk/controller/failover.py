@@ -107,6 +107,10 @@ class Failover:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def is_repairing(self) -> bool:
+        return self._repair is not None and not self._repair.done()
+
     def on_broken(self, worker: str | None, error: MohawkError) -> None:
         """The engine holds already."""
         log.warning("the chain is broken%s: %s", f" at {worker}" if worker else "", error.message)
@@ -116,7 +120,7 @@ class Failover:
             self._engine.give_up(error)
         if worker is None:
             self._blame(error)
-        if self._repair is None or self._repair.done():
+        if not self.is_repairing:
             self._repair = asyncio.get_running_loop().create_task(self._mend_until_whole(error))
 
     async def drain(self, name: str) -> str:

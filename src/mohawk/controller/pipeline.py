@@ -144,8 +144,12 @@ class Pipeline:
         self.listener.on_landed(flight.order, result, seconds)
 
     def on_failure(self, worker: str, failure: StepFailure) -> None:
-        """A stage could not do its part. The worker's own words stay in its log: a peer does not write our errors."""
-        if failure.code == ChainBrokenError.code:
+        """A stage could not do its part. The worker's own words stay in its log: a peer does not write our errors.
+
+        That a connection ended between two stages means nothing while no step is under way: new routes are being set,
+        or the next step finds out.
+        """
+        if failure.code == ChainBrokenError.code and self._flights:
             self.listener.on_broken(None, ChainBrokenError(f"worker {worker} lost the stage behind it"))
         elif failure.number in self._flights:
             self._miss(failure.number, UnavailableError(f"worker {worker} could not compute a step"))

@@ -220,8 +220,8 @@ class Controller:
         """
         if not self._is_up:
             return
-        if self.failover.turn.locked():
-            raise ChainBrokenError("the chain is being changed", hint="its connections are replaced when it is whole")
+        if self.failover.is_repairing:
+            raise ChainBrokenError("the chain is being repaired", hint="its connections are replaced when it is whole")
         async with self.failover.turn:
             await self.cluster.reconnect()
             await self.engine.between_steps(self._reroute)
