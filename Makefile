@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 ROUNDS ?= 10
+SEEDS ?= 20
 
-.PHONY: demo test fuzz mutate check bench lock contract clean
+.PHONY: demo test fuzz mutate simulation check bench lock contract clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/mohawk demo
@@ -18,6 +19,9 @@ fuzz: $(VENV)/.dev
 
 mutate: $(VENV)/.dev
 	$(BIN)/python scripts/mutate.py
+
+simulation: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --sessions 10000 --workers 50
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

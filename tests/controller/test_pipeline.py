@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -47,12 +48,15 @@ class Story(StepListener):
     missed: list[int] = field(default_factory=list)
     broken: list[tuple[str | None, str]] = field(default_factory=list)
     now: float = 100.0
+    gives_up: Callable[[], None] = lambda: None
+    """Called when a step is missed."""
 
     def on_landed(self, order: StepOrder, _result: StepResult, seconds: float) -> None:
         self.landed.append((order.number, round(seconds, 3)))
 
     def on_missed(self, order: StepOrder, _error: MohawkError) -> None:
         self.missed.append(order.number)
+        self.gives_up()
 
     def on_broken(self, worker: str | None, error: MohawkError) -> None:
         self.broken.append((worker, error.code))
@@ -100,6 +104,13 @@ def test_results_come_in_order_so_an_earlier_step_is_lost() -> None:
     assert story.ends() == ([3], [1, 2], 0)
 
 
+def test_a_result_is_void_when_the_loss_of_an_earlier_step_breaks_the_chain() -> None:
+    pipeline, story = begin(1, 2, 3)
+    story.gives_up = pipeline.forget
+    pipeline.on_result("w1", result(3))
+    assert story.ends() == ([], [1], 0)
+
+
 def test_a_step_held_back_by_workers_who_answer_heartbeats_breaks_the_chain() -> None:
     pipeline, story = begin(1)
     story.now = 104.9
@@ -125,6 +136,13 @@ def test_a_stage_that_lost_the_one_behind_it_says_that_the_chain_is_broken() -> 
     pipeline.forget()
     pipeline.on_failure("w1", StepFailure(1, ChainBrokenError.code, "x"))  # new routes are being set
     assert len(story.broken) == 1
+
+
+def test_a_stage_that_leaves_the_one_behind_it_while_nothing_is_under_way_is_being_given_a_new_route() -> None:
+    """Or no chain of three stages could be repaired: each new route ends a connection of the old one."""
+    pipeline, story = begin()
+    pipeline.on_failure("w1", StepFailure(1, ChainBrokenError.code, "x"))
+    assert story.broken == []
 
 
 def test_only_the_last_stage_answers_a_step() -> None:

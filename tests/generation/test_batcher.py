@@ -7,7 +7,7 @@ import pytest
 from mohawk.errors import MessageError, UnavailableError, UsageError
 from mohawk.generation.batcher import QUEUE_FACTOR, Batcher, Progress
 from mohawk.generation.orders import GrowthOrder, OpeningOrder, SegmentOrder, Source, StepOrder
-from mohawk.generation.pace import SMALLEST_PIECE
+from mohawk.generation.pace import FIRST_LOOK, FIRST_PATIENCE_SECONDS, REFRESH, SMALLEST_PIECE
 from mohawk.generation.session import Caller, FinishReason, GenerationRequest, Priority, Sequence
 from mohawk.nouns.model import SamplingParameters
 
@@ -101,6 +101,20 @@ def test_a_prompt_is_never_starved() -> None:
     step(batcher)
     batcher.add(make_sequence(2, prompt=60))
     assert shape(scheduled(batcher))[1] == (2, 0, SMALLEST_PIECE, False)
+
+
+def test_even_under_a_steady_crowd_some_steps_only_decode_and_are_measured() -> None:
+    """Or pieces would stay the smallest, and a step that was lost would be waited for as before anything is known."""
+    batcher = make_batcher(make_sequence(1, prompt=2, new=200), budget=64, kv_tokens=1024)
+    step(batcher)
+    batcher.add(make_sequence(2, prompt=600))
+    sizes = []
+    for _ in range(60):
+        order = scheduled(batcher)
+        sizes.append(len(order.token_ids))
+        batcher.postprocess(order, {s.sequence: 7 for s in order.segments if s.sample}, 0.2 + 0.01 * sizes[-1])
+    assert [index for index, size in enumerate(sizes) if size == 1] == [FIRST_LOOK, FIRST_LOOK + REFRESH + 1]
+    assert batcher.pace.patience(1) < FIRST_PATIENCE_SECONDS
 
 
 def test_a_prompt_in_pieces_brings_no_progress_before_its_last() -> None:

@@ -115,12 +115,12 @@ class Failover:
         """The engine holds already."""
         log.warning("the chain is broken%s: %s", f" at {worker}" if worker else "", error.message)
         self._is_broken = True
-        self._in_vain = 0 if self._pipeline.take_progress() else self._in_vain + 1
-        if self._in_vain >= REPAIRS_IN_VAIN:
-            self._engine.give_up(error)
         if worker is None:
             self._blame(error)
-        if not self.is_repairing:
+        if not self.is_repairing:  # else it is the same loss, heard twice
+            self._in_vain = 0 if self._pipeline.take_progress() else self._in_vain + 1
+            if self._in_vain >= REPAIRS_IN_VAIN:
+                self._engine.give_up(error)
             self._repair = asyncio.get_running_loop().create_task(self._mend_until_whole(error))
 
     async def drain(self, name: str) -> str:
@@ -202,7 +202,10 @@ class Failover:
     def _take_spare(self, layers: LayerRange) -> Member | None:
         cluster = self._cluster
         cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
-        chosen = choose_replacement(layers, [Spare(spare.name, spare.layers) for spare in cluster.spares])
+        elsewhere = {stage.worker for stage in cluster.plan.stages if stage.layers != layers}
+        # one that was lost and came back before anybody took its stage takes that one, and no other
+        free = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.name not in elsewhere]
+        chosen = choose_replacement(layers, free)
         if chosen is None:
             return None
         member = next(spare for spare in cluster.spares if spare.name == chosen.name)

@@ -134,11 +134,11 @@ class Pipeline:
         """
         if worker != self._last:
             raise MessageError(f"{worker} answered a step, and it is not the last stage")
-        if result.number not in self._flights:
+        while result.number in self._flights and (oldest := next(iter(self._flights))) != result.number:
+            self._miss(oldest, UnavailableError("a step was lost on its way"))  # results come in order
+        flight, now = self._flights.pop(result.number, None), self._clock()
+        if flight is None:  # nobody waits for it, or the loss of an earlier one broke the chain
             return
-        for number in [number for number in self._flights if number < result.number]:
-            self._miss(number, UnavailableError("a step was lost on its way"))  # results come in order
-        flight, now = self._flights.pop(result.number), self._clock()
         self._has_landed = True
         seconds, self._landed = now - max(flight.sent, self._landed), now
         self.listener.on_landed(flight.order, result, seconds)
@@ -146,11 +146,12 @@ class Pipeline:
     def on_failure(self, worker: str, failure: StepFailure) -> None:
         """A stage could not do its part. The worker's own words stay in its log: a peer does not write our errors.
 
-        That a connection ended between two stages means nothing while no step is under way: new routes are being set,
-        or the next step finds out.
+        While nothing is under way no loss behind a stage counts: a stage that is given a new route leaves the one
+        before it. A loss that stays is found by the next step.
         """
-        if failure.code == ChainBrokenError.code and self._flights:
-            self.listener.on_broken(None, ChainBrokenError(f"worker {worker} lost the stage behind it"))
+        if failure.code == ChainBrokenError.code:
+            if self._flights:
+                self.listener.on_broken(None, ChainBrokenError(f"worker {worker} lost the stage behind it"))
         elif failure.number in self._flights:
             self._miss(failure.number, UnavailableError(f"worker {worker} could not compute a step"))
 

@@ -207,6 +207,8 @@ class Batcher:
         """Decode, then prompts, then newcomers."""
         batch = _Batch(self.token_budget)
         self._decode(batch)
+        if batch.parts and self.pace.is_unsure:
+            return batch
         if any(sequence.is_decoding for sequence in self._running.values()):
             batch.budget = min(batch.budget, self.pace.allowance())
         for sequence in sorted(self._running.values(), key=_urgency):

@@ -18,6 +18,12 @@ FIRST_PATIENCE_SECONDS = 30.0
 LEAST_PATIENCE_SECONDS = 5.0
 PATIENCE = 20
 """A step is late when it takes so many times what was measured."""
+REFRESH = 32
+"""Steps in a row that may take a piece of a prompt beside decoding; then one only decodes. Under a steady crowd nobody
+would ever know what that costs: pieces would stay the smallest, and patience the first.
+"""
+FIRST_LOOK = 4
+"""The same, before it was ever measured."""
 _WEIGHT = 0.2
 """Of the newest measurement in the running means."""
 
@@ -30,12 +36,20 @@ class Pace:
     """A step that only decodes."""
     prompt_token: float | None = None
     """What one more prompt token adds."""
+    mixed: int = 0
+    """Steps that decoded beside prompt tokens since one that only decoded."""
+
+    @property
+    def is_unsure(self) -> bool:
+        """A step that only decodes is needed, to be measured."""
+        return self.mixed >= (FIRST_LOOK if self.decode is None else REFRESH)
 
     def observe(self, *, decoding: int, prompt_tokens: int, seconds: float) -> None:
         """A step that decoded so many sequences, beside so many prompt tokens, occupied the chain for so long."""
         if not prompt_tokens:
-            self.decode = _mix(self.decode, seconds)
+            self.decode, self.mixed = _mix(self.decode, seconds), 0
             return
+        self.mixed += decoding > 0
         base = (self.decode or 0.0) if decoding else 0.0
         self.prompt_token = _mix(self.prompt_token, max(seconds - base, 0.0) / prompt_tokens)
 

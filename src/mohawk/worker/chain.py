@@ -29,6 +29,10 @@ STEPS_HELD = 8
 """Steps that wait for the compute thread before nothing more is taken from the network: a predecessor that floods us
 fills its own memory, not ours.
 """
+NEXT_STAGE_SECONDS = 3.0
+"""In which the stage behind must let itself be reached: it answers heartbeats, so whoever does not reach it is cut off
+from it, and requests wait for the chain meanwhile.
+"""
 
 DialNext = Callable[[Route], Awaitable[Link]]
 
