@@ -72,6 +72,25 @@ def test_streams_go_on_when_one_worker_is_killed_and_another_frozen(
         print(f"\nkill -9, then SIGSTOP: longest gap {max(stream.longest_gap for stream in streams):.2f} s")
 
 
+def test_a_worker_is_drained_under_running_streams(start: Callable[[int], Up]) -> None:
+    """By an operator's command: its stage moves to the spare, and it is let go until it is taken back."""
+    up = start(1)
+    expected = alone(up)
+    running = Streams(up, PROMPTS, TOKENS)
+    running.wait_for(20)
+    at = ("--controller", f"controller@127.0.0.1:{up.ready['operator_port']}")
+    done = up.command("operator", "drain", "worker-1", *at)
+    assert (done.returncode, done.stdout) == (0, "worker-3 took over slice_0_1 from worker-1\n"), done.stderr
+    streams = running.finish()
+    assert [stream.error for stream in streams] == [None] * len(PROMPTS)
+    assert [stream.tokens for stream in streams] == expected
+    assert [worker["name"] for worker in up.status()["workers"]] == ["worker-3", "worker-2"]
+    assert up.command("operator", "drain", "worker-2", *at).returncode == 6, "nobody stands by"
+    assert up.command("operator", "drain", "nobody", *at).returncode == 2
+    assert up.command("operator", "drain", "--back", "worker-1", *at).returncode == 0
+    wait_for_spares(up, 1)
+
+
 def test_without_a_spare_requests_hear_it_and_a_worker_that_comes_back_heals(start: Callable[[int], Up]) -> None:
     """A frozen worker that goes on begins anew, and takes its stage again: nobody restarts the controller."""
     up = start(0)

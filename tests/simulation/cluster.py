@@ -108,7 +108,7 @@ class SimulatedController:
         self.pipeline = Pipeline(self.cluster.send, note=lambda *_event: None, clock=clock)
         self.batcher = Batcher(shape.token_budget, shape.kv_tokens, shape.sequences, salt=b"a salt", depth=shape.depth)
         self.engine = Engine(_Words(), self.batcher, self.pipeline, shape.maximum_requests)  # type: ignore[arg-type]
-        hooks = Hooks(self._load, lambda _member: None, self._rekey)
+        hooks = Hooks(self._load, lambda _member: None, self._rekey, lambda _event, _count=1: None)
         self.failover = Failover(self.cluster, self.engine, self.pipeline, self.targets, hooks)
 
     async def start(self) -> None:

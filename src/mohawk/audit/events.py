@@ -57,6 +57,8 @@ class EventKind(Enum):
     API_KEY_CREATED = "api-key-created"
     API_KEY_CHANGED = "api-key-changed"
     API_KEY_REVOKED = "api-key-revoked"
+    STAGE_MOVED = "stage-moved"
+    WORKER_DRAINED = "worker-drained"
     TICKETS_REFUSED = "tickets-refused"
 
 

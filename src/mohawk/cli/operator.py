@@ -22,6 +22,9 @@ app = typer.Typer(
     help="Revoke at once; lift revocations and change key-release policy with a second operator.", no_args_is_help=True
 )
 
+ANSWER_SECONDS = 10.0
+DRAIN_SECONDS = 900.0
+"""A spare may have to load the stage first."""
 DEFAULT_CONTROLLER = "controller@127.0.0.1:8004"
 ControllerOption = Annotated[str, typer.Option(help="NAME@HOST:PORT of the controller's operator port.")]
 IdentityOption = Annotated[Path | None, typer.Option(help="Operator identity folder.")]
@@ -41,6 +44,20 @@ def revoke(
     from mohawk.contract.operating import Revoke
 
     _do(open_client(controller, identity), Revoke(subject, reason), as_json=json)
+
+
+@app.command()
+def drain(
+    name: Annotated[str, typer.Argument(help="Node name of a worker, as `mohawk status` shows it.")],
+    back: Annotated[bool, typer.Option("--back", help="It may stand by again.")] = False,
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a worker go, before its machine is stopped: a spare takes its stage between two steps. No request fails."""
+    from mohawk.contract.operating import DrainWorker
+
+    _do(open_client(controller, identity), DrainWorker(name, back), as_json=json, seconds=DRAIN_SECONDS)
 
 
 @app.command()
@@ -156,10 +173,10 @@ def open_client(controller: str, identity: Path | None) -> OperatorClient:
     return OperatorClient(credentials, host.strip("[]"), int(port), name)
 
 
-def _do(client: OperatorClient, order: Message, *, as_json: bool) -> None:
+def _do(client: OperatorClient, order: Message, *, as_json: bool, seconds: float = ANSWER_SECONDS) -> None:
     from mohawk.contract.operating import Done
 
-    done = asyncio.run(client.ask(order, Done))
+    done = asyncio.run(client.ask(order, Done, seconds))
     if as_json:
         print_json({"done": done.text})
     else:

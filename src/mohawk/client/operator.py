@@ -28,12 +28,14 @@ class OperatorClient:
     port: int
     controller: str
 
-    async def ask(self, message: Message, expected: type[Reply]) -> Reply:
-        """One question. Raises UnavailableError, HandshakeError, IdentityError, RemoteError with the refusal."""
+    async def ask(self, message: Message, expected: type[Reply], seconds: float = ANSWER_SECONDS) -> Reply:
+        """One question, answered within `seconds`. Raises UnavailableError, HandshakeError, IdentityError, RemoteError
+        with the refusal.
+        """
         target = Target(self.host, self.port, Role.CONTROLLER, self.controller)
         link = await dial(NodeContext(self.credentials), target, Purpose.OPERATOR)
         try:
-            return await link.request(message, expected, ANSWER_SECONDS)
+            return await link.request(message, expected, seconds)
         finally:
             link.close()
 

@@ -102,6 +102,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
             {
                 m.StatusRequest: _ANY,
                 o.AttestNode: _ANY,
+                o.DrainWorker: _ANY,
                 o.Revoke: _ANY,
                 o.ProposeChange: _ANY,
                 o.ApproveChange: _OWN,  # any but those that it proposed itself

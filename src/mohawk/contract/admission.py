@@ -41,6 +41,7 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
             {
                 m.StatusRequest,
                 o.AttestNode,
+                o.DrainWorker,
                 o.Revoke,
                 o.ProposeChange,
                 o.ApproveChange,

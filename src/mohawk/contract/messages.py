@@ -27,6 +27,7 @@ from mohawk.contract.operating import (
     ChangeShown,
     ChangesListed,
     Done,
+    DrainWorker,
     ListChanges,
     NodeVerdict,
     ProposeChange,
@@ -372,6 +373,7 @@ Message: TypeAlias = (
     | CredentialOffer
     | CredentialProof
     | AttestNode
+    | DrainWorker
     | NodeVerdict
     | Revoke
     | ProposeChange

@@ -116,6 +116,17 @@ class AttestNode:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainWorker:
+    """Move this worker's stage to a spare and let it go; `back`: it may stand by again."""
+
+    name: str
+    back: bool = False
+
+    def __post_init__(self) -> None:
+        check_field(check_node_name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeVerdict:
     """What an appraisal found. `reasons` are stable words, `findings` sentences; `policy` and `tpm` are SHA-256 in
     hexadecimal, the latter of the endorsement key, empty where there is none.

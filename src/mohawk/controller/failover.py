@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
 from mohawk.contract.steps import StepFailure, StepResult
 from mohawk.controller.cluster import Cluster, StageUnroutedError
 from mohawk.controller.engine import Engine
@@ -61,12 +62,13 @@ LoadStage = Callable[[Member, LayerRange], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the controller does for a repair. `welcome`: to a worker that has just connected; `rekey`: after each
-    route.
+    route; `note`: the audit log.
     """
 
     load: LoadStage
     welcome: Callable[[Member], None]
     rekey: Callable[[], None]
+    note: NoteEvent
 
 
 class Failover:
@@ -136,6 +138,13 @@ class Failover:
                 self._drained.discard(name)
                 raise
 
+    def take_back(self, name: str) -> str:
+        """A worker that was drained may stand by again. Raises NotFoundError."""
+        if name not in self._drained:
+            raise NotFoundError("no worker of this name was drained", field="name")
+        self._drained.discard(name)
+        return f"{name} stands by again as soon as it is there"
+
     # ---- repair -----------------------------------------------------------------------------------------------------
 
     async def _mend_until_whole(self, error: MohawkError) -> None:
@@ -192,6 +201,7 @@ class Failover:
                 self._cut(spare, failure)
                 return
         log.warning("%s takes over %s from %s", spare.name, layers.slice_id, lost.name)
+        self._note_move(spare, layers, lost.name)
         spare.events = self._pipeline
         self._fail(lost.name)
         cluster.replace(stage, spare)
@@ -234,6 +244,9 @@ class Failover:
         member.events = _Quiet()
         member.link.abort(WorkerLostError(f"worker {member.name} was left: {error.message}"))
 
+    def _note_move(self, to: Member, layers: LayerRange, lost: str) -> None:
+        self._hooks.note(AuditEvent(EventKind.STAGE_MOVED, str(to.node), {"run": layers.slice_id, "from": lost}))
+
     def _fail(self, name: str) -> None:
         self._breakers[name].fail(time.monotonic())
         self._steady[name] = 0
@@ -255,6 +268,7 @@ class Failover:
         if spare.layers != layers:
             await self._hooks.load(spare, layers)
         await self._engine.between_steps(lambda: self._swap(stage, spare))
+        self._note_move(spare, layers, name)
         old.events = _Quiet()
         await old.close()
         return f"{spare.name} took over {layers.slice_id} from {name}"

@@ -15,6 +15,7 @@ from mohawk.contract.operating import (
     ChangeShown,
     ChangesListed,
     Done,
+    DrainWorker,
     ListChanges,
     NodeVerdict,
     OpenChange,
@@ -34,13 +35,18 @@ AskNode = Callable[[str], Awaitable[NodeVerdict]]
 """A worker's node name -> what its machine shows now. Raises NotFoundError, or what asking raises."""
 
 
+Drain = Callable[[NodeName, DrainWorker], Awaitable[str]]
+"""Who asks, and for what -> what was done, in one sentence. Raises MohawkError."""
+
+
 class OperatorService:
     """Implements `transport.listen.Service`."""
 
-    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk, attest: AskNode) -> None:
+    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk, attest: AskNode, drain: Drain) -> None:
         self._status = status
         self._desk = desk
         self._attest = attest
+        self._drain = drain
         self._asking: set[asyncio.Task[None]] = set()
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
@@ -51,7 +57,7 @@ class OperatorService:
 
     def _answer(self, link: Link, message: object, _body: bytearray) -> None:
         """Refusals are answers too: what an operator did wrong does not end the connection."""
-        if isinstance(message, AttestNode):
+        if isinstance(message, AttestNode | DrainWorker):
             task = asyncio.get_running_loop().create_task(self._answer_later(link, message))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
@@ -63,10 +69,13 @@ class OperatorService:
         except MohawkError as error:
             link.send(_refusal(error))
 
-    async def _answer_later(self, link: Link, order: AttestNode) -> None:
-        """A machine takes its time to answer."""
+    async def _answer_later(self, link: Link, order: AttestNode | DrainWorker) -> None:
+        """A machine takes its time to answer, or to load a stage."""
         try:
-            answer: Message = await self._attest(order.name)
+            if isinstance(order, AttestNode):
+                answer: Message = await self._attest(order.name)
+            else:
+                answer = Done(await self._drain(link.peer.name, order))
         except MohawkError as error:
             answer = _refusal(error)
         if not link.is_closing:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mohawk.artifact.keyring import Keyring
-from mohawk.audit.events import NoteEvent, RecordEvent
+from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
+from mohawk.contract.operating import DrainWorker
 from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Waiting, check_token_budget
@@ -128,7 +129,7 @@ class Controller:
             self.engine,
             self.pipeline,
             (*options.targets, *options.spares),
-            Hooks(self._load, self._welcome, self._rekey),
+            Hooks(self._load, self._welcome, self._rekey, options.note),
         )
 
     async def start(self, progress: Progress) -> int:
@@ -148,7 +149,7 @@ class Controller:
         self._rekey()
         for member in self.cluster.members:
             self._welcome(member)
-        service = OperatorService(self.status, self._change_desk(options), self.gate.ask)
+        service = OperatorService(self.status, self._change_desk(options), self.gate.ask, self._drain)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
         self.failover.start()
@@ -192,6 +193,12 @@ class Controller:
         return ChangeDesk(
             ChangeFile(options.authority), Revocations(options.authority), carriers, options.record, options.note
         )
+
+    async def _drain(self, operator: NodeName, order: DrainWorker) -> str:
+        """On record before it is done. Raises MohawkError."""
+        details = {"operator": str(operator), "back": str(order.back).lower()}
+        self._options.record(AuditEvent(EventKind.WORKER_DRAINED, order.name, details))
+        return self.failover.take_back(order.name) if order.back else await self.failover.drain(order.name)
 
     def _deny(self, node: NodeName, reason: str) -> None:
         """Revoke a node on our own account, and tell everybody now."""
