@@ -21,6 +21,7 @@ from mohawk.controller.failover import Failover, Hooks
 from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
+from mohawk.controller.layout import Layout, LayoutChoice, choose_layout, describe_workload
 from mohawk.controller.loading import Progress, ServingOptions
 from mohawk.controller.member import Member
 from mohawk.controller.operators import OperatorService
@@ -65,10 +66,11 @@ class ControllerOptions:
     """What a controller is started with.
 
     `authority`: issues deny-lists and renews certificates. `record`, `note`: the audit log. `targets`: the workers of
-    the chain; `spares`: those that stand by to take the stage of one that is lost. `plan` None: even by bytes, in the
-    order of the targets. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests`
-    are held at once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that
-    does not answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
+    the chain; `spares`: those that stand by to take the stage of one that is lost. `plan` None: as `layout` says.
+    `may_hold_ends`: workers that may have the first and the last stage; none: all. `compute` None: the weights' own
+    type; `kv_tokens` 0: a sensible number; `maximum_requests` are held at once. `join_port` None: nobody can join.
+    `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
+    `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -78,6 +80,8 @@ class ControllerOptions:
     targets: tuple[Target, ...]
     spares: tuple[Target, ...] = ()
     plan: Plan | None = None
+    layout: Layout = Layout.EVEN
+    may_hold_ends: tuple[str, ...] = ()
     compute: DataType | None = None
     kv_tokens: int = 0
     maximum_requests: int = 1000
@@ -106,6 +110,8 @@ class Controller:
         self._listener: Listener | None = None
         self._joins: JoinListener | None = None
         self._is_up = False
+        self.choice: LayoutChoice | None = None
+        """How the plan came about."""
         self.trust = TrustKeeper(
             options.authority, self._context, options.record, options.note, self._tell, self.reconnect
         )
@@ -142,6 +148,7 @@ class Controller:
         with await self._open_model_key(keyring):  # a wrong passphrase shows now, not when the last worker has come
             pass
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
+        await self._lay_out()
         with await self._open_model_key(keyring) as model_key:
             await self.cluster.load(self._release(keyring, model_key), progress)
         await self.cluster.reroute(self.pipeline)
@@ -155,6 +162,16 @@ class Controller:
         self.gate.start()
         self._is_up = True
         return self._listener.port
+
+    async def _lay_out(self) -> None:
+        """Before any key is released: every worker has room for its stage, and, where that is asked for, a stage that
+        suits its speed. Raises UsageError that says what is missing.
+        """
+        options = self._options
+        model = describe_workload(options.folder.manifest, self._serving, self._settings)
+        layout = Layout.EVEN if options.plan is not None else options.layout
+        self.choice = await choose_layout(self.cluster, model, layout, options.may_hold_ends)
+        await self.cluster.lay_out(self.choice.plan)
 
     async def _open_model_key(self, keyring: Keyring) -> SecretBytes:
         """A token or a passphrase takes its time: in a thread. The key ends with the loads that need it."""
