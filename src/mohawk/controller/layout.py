@@ -64,7 +64,7 @@ async def choose_layout(
     """
     order = _order(cluster)
     given = cluster.plan
-    if layout is Layout.EVEN or len(cluster.members) == 1:
+    if layout is Layout.EVEN or (layout is Layout.AUTO and len(cluster.members) == 1):
         _check_ends(given, may_hold_ends)
         check_memory(model, await probe_memory(cluster.members, order), given)
         return LayoutChoice(given, given, model)

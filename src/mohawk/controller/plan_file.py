@@ -17,6 +17,8 @@ from mohawk.planning.cost import Curve, WorkerProfile
 
 _LIMIT = 1 << 20
 _VALUES = 1 << 16
+_MOST = 1 << 60
+"""No number in these files comes near."""
 _SCALE = 1e6
 """Times are written in microseconds."""
 
@@ -113,7 +115,7 @@ def _text(values: JsonObject, field: str) -> str:
 
 
 def _number(value: JsonValue, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         raise _wrong(field)
     return float(value)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mohawk.artifact.keyring import Keyring
+from mohawk.artifact.manifest import Manifest
 from mohawk.audit.events import NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
@@ -105,7 +106,7 @@ class Controller:
         self._context.on_refused, self._context.on_cut = refusals.refused, refusals.cut
         self._sides = options.folder.side_files()
         self._settings = read_settings(self._sides)
-        self._serving = choose_serving(options, self._settings)
+        self._serving = choose_serving(options.folder.manifest, self._settings, options.compute, options.kv_tokens)
         self._started = time.monotonic()
         self._listener: Listener | None = None
         self._joins: JoinListener | None = None
@@ -163,7 +164,15 @@ class Controller:
         self._is_up = True
         return self._listener.port
 
-    async def _lay_out(self) -> None:
+    async def survey(self) -> LayoutChoice:
+        """Instead of `start`: measure the workers, and say how the model would be laid out. No key is released; `stop`
+        must follow. Raises MohawkError.
+        """
+        self.trust.refresh(datetime.now(UTC))
+        await self.cluster.connect(self._options.targets, self.pipeline, self._options.waiting)
+        return await self._lay_out()
+
+    async def _lay_out(self) -> LayoutChoice:
         """Before any key is released: every worker has room for its stage, and, where that is asked for, a stage that
         suits its speed. Raises UsageError that says what is missing.
         """
@@ -172,6 +181,7 @@ class Controller:
         layout = Layout.EVEN if options.plan is not None else options.layout
         self.choice = await choose_layout(self.cluster, model, layout, options.may_hold_ends)
         await self.cluster.lay_out(self.choice.plan)
+        return self.choice
 
     async def _open_model_key(self, keyring: Keyring) -> SecretBytes:
         """A token or a passphrase takes its time: in a thread. The key ends with the loads that need it."""
@@ -279,10 +289,14 @@ def choose_plan(options: ControllerOptions) -> Plan:
     return plan
 
 
-def choose_serving(options: ControllerOptions, settings: TextSettings) -> ServingOptions:
-    """The numbers a stage is loaded with. float16 weights are computed in float32: exact, and no slower on a CPU."""
-    stored = options.folder.manifest.dtype
-    compute = options.compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
-    kv_tokens = options.kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
+def choose_serving(
+    manifest: Manifest, settings: TextSettings, compute: DataType | None, kv_tokens: int
+) -> ServingOptions:
+    """The numbers a stage is loaded with, where None and 0 leave them to us. float16 weights are computed in float32:
+    exact, and no slower on a CPU.
+    """
+    stored = manifest.dtype
+    compute = compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
+    kv_tokens = kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
     token_budget = check_token_budget(settings.hidden_size, compute, TOKEN_BUDGET)
     return ServingOptions(compute, kv_tokens, token_budget, settings.hidden_size)
