@@ -3,24 +3,26 @@ more tokens per second than the even split, and about what was predicted.
 
     python -m bench.bench_planner [--rounds 3] [--tokens 48] [--model FOLDER]
 
-Random Llama of half a billion parameters, bfloat16, 16 sequences at once. Each worker has a processor core of its own,
-so that they do not disturb each other; the second one is stopped for 40 of every 60 ms (`bench.brake`). Even and
-measured take turns, each round with fresh workers; the result is the median round. The even plan's prediction comes
-from the measured start's probes.
+Random Llama of half a billion parameters, bfloat16, 16 sequences at once, one compute thread for each worker. The second
+worker is stopped for 40 of every 60 ms (`bench.brake`). Even and measured take turns, each round with fresh workers,
+once with one step under way (all 16 sequences in it) and once with two (8 in each); the result is the median round. The
+even plan's prediction comes from the same probes as the measured one's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.cluster import cluster
 from bench.machine import describe_machine, write_result
@@ -35,6 +37,7 @@ SEQUENCES = 16
 PROMPT_TOKENS = 16
 KV_TOKENS = 4096
 RUN_MS, STOP_MS = 20, 40
+DEPTHS = (1, 2)
 
 
 @contextmanager
@@ -48,10 +51,19 @@ def held_back(process: int) -> Iterator[None]:
         brake.wait()
 
 
-def pin(process: int, core: int) -> None:
-    """All threads of a process; those that it starts later inherit it."""
-    for task in Path(f"/proc/{process}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {core})
+@asynccontextmanager
+async def two_workers(model: Path, layout: Layout) -> AsyncIterator[Deployment]:
+    """With one thread each, which is what a worker takes that sees one core when it starts; they run on any."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        async with cluster(model, 2, KV_TOKENS, layout) as deployment:
+            for process in (os.getpid(), *(child.process.pid for child in deployment.children)):
+                for task in Path(f"/proc/{process}/task").iterdir():
+                    os.sched_setaffinity(int(task.name), cores)
+            yield deployment
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 async def tokens_per_second(deployment: Deployment, tokens: int) -> float:
@@ -69,49 +81,66 @@ async def tokens_per_second(deployment: Deployment, tokens: int) -> float:
     return sum(begin < at <= end for series in times for at in series) / (end - begin)
 
 
-async def serve(model: Path, layout: Layout, tokens: int) -> tuple[float, LayoutChoice]:
-    async with cluster(model, 2, KV_TOKENS, layout) as deployment:
-        processes = [child.process.pid for child in deployment.children]
-        cores = sorted(os.sched_getaffinity(0))
-        for process, core in zip(processes, cores, strict=False):
-            pin(process, core)
-        with held_back(processes[1]):
+async def serve(model: Path, layout: Layout, tokens: int) -> tuple[dict[int, float], LayoutChoice]:
+    """Tokens per second by steps under way."""
+    async with two_workers(model, layout) as deployment:
+        with held_back(deployment.children[1].process.pid):
             await deployment.start_controller(await deployment.prepare())
             assert deployment.controller is not None
             choice = deployment.controller.choice
             assert choice is not None
             await tokens_per_second(deployment, 8)  # warms up
-            return await tokens_per_second(deployment, tokens), choice
+            rates = {}
+            for depth in DEPTHS:
+                deployment.controller.engine._batcher.depth = depth
+                rates[depth] = round(await tokens_per_second(deployment, tokens), 2)
+            return rates, choice
+
+
+def expect(choice: LayoutChoice) -> dict[str, dict[int, float]]:
+    """The predictions for both plans, by steps under way."""
+    expected = {}
+    for name, plan in (("even", choice.even), ("measured", choice.plan)):
+        alone, busy = (predict(choice.model, choice.profiles, plan, SEQUENCES // depth) for depth in DEPTHS)
+        expected[name] = {1: round(alone.tokens_per_second_alone, 2), 2: round(busy.tokens_per_second, 2)}
+    return expected
 
 
 async def measure(model: Path, rounds: int, tokens: int) -> dict[str, object]:
-    served: dict[Layout, list[float]] = {Layout.EVEN: [], Layout.MEASURED: []}
-    predicted: dict[Layout, list[float]] = {Layout.EVEN: [], Layout.MEASURED: []}
-    plans: dict[Layout, list[str]] = {}
+    entries: list[dict[str, object]] = []
     for number in range(rounds):
-        for layout, rates in served.items():
-            rate, choice = await serve(model, layout, tokens)
-            rates.append(round(rate, 2))
-            plans[layout] = [f"{stage.worker} {stage.layers.slice_id}" for stage in choice.plan.stages]
-            if choice.profiles:
-                for kind, plan in ((Layout.EVEN, choice.even), (Layout.MEASURED, choice.plan)):
-                    expected = predict(choice.model, choice.profiles, plan, SEQUENCES // 2)
-                    predicted[kind].append(round(expected.tokens_per_second, 2))
-            print(f"round {number + 1} {layout}: {rate:.1f} tokens/s on {', '.join(plans[layout])}", flush=True)
+        for layout in (Layout.EVEN, Layout.MEASURED):
+            rates, choice = await serve(model, layout, tokens)
+            plan = [f"{stage.worker} {stage.layers.slice_id}" for stage in choice.plan.stages]
+            entry: dict[str, object] = {"round": number + 1, "layout": str(layout), "plan": plan, "served": rates}
+            entry |= {"predicted": expect(choice), "load": round(os.getloadavg()[0], 1)} if choice.profiles else {}
+            entries.append(entry)
+            print(json.dumps(entry), flush=True)
     return {
         "sequences": SEQUENCES,
         "slowed_worker": {"name": "worker-2", "runs_ms": RUN_MS, "stands_still_ms": STOP_MS},
-        "plans": {str(layout): plan for layout, plan in plans.items()},
-        "tokens_per_second": {str(layout): statistics.median(rates) for layout, rates in served.items()},
-        "predicted_tokens_per_second": {str(layout): statistics.median(rates) for layout, rates in predicted.items()},
-        "measured_against_even": round(
-            statistics.median(
-                ours / even for ours, even in zip(served[Layout.MEASURED], served[Layout.EVEN], strict=True)
-            ),
-            3,
+        "by_steps_under_way": {depth: _sum_up(entries, depth) for depth in DEPTHS},
+        "rounds": entries,
+    }
+
+
+def _sum_up(entries: list[dict[str, Any]], depth: int) -> dict[str, float]:
+    """Medians over the rounds; the ratio is the median of each round's."""
+    served = {
+        layout: [entry["served"][depth] for entry in entries if entry["layout"] == layout]
+        for layout in ("even", "measured")
+    }
+    predicted = [entry["predicted"] for entry in entries if "predicted" in entry]
+    pairs = zip(served["measured"], served["even"], strict=True)
+    return {
+        "even_tokens_per_second": statistics.median(served["even"]),
+        "measured_tokens_per_second": statistics.median(served["measured"]),
+        "ratio": round(statistics.median(ours / even for ours, even in pairs), 3),
+        "predicted_even_tokens_per_second": statistics.median(one["even"][depth] for one in predicted),
+        "predicted_measured_tokens_per_second": statistics.median(one["measured"][depth] for one in predicted),
+        "predicted_ratio": round(
+            statistics.median(one["measured"][depth] / one["even"][depth] for one in predicted), 3
         ),
-        "rounds": {str(layout): rates for layout, rates in served.items()},
-        "predicted_rounds": {str(layout): rates for layout, rates in predicted.items()},
     }
 
 

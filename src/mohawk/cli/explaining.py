@@ -115,7 +115,7 @@ def sum_up(choice: LayoutChoice) -> str:
     against = f"{even.tokens_per_second:.1f} evenly" if even is not None else "an even split does not fit"
     kind = "even" if choice.plan == choice.even else "measured"
     assert ours is not None  # it was chosen, so it is possible
-    rate = f"{ours.tokens_per_second:.1f} tokens/s expected at {ours.rows} rows a step"
+    rate = f"{ours.tokens_per_second:.1f} tokens/s expected at {ours.rows} rows a step and all stages busy"
     return f"plan ({kind}): {stages}; {rate}, {against}"
 
 
@@ -161,10 +161,15 @@ def print_explanation(choice: LayoutChoice) -> None:
         ],
     )
     print_table(
-        "expected tokens/s, every stage busy",
-        ("rows a step", "this plan", "even split", "one sequence waits for its next token"),
+        "expected tokens/s (even split), and how long one sequence waits for its next token",
+        ("rows a step", "every stage busy", "one step at a time", "wait"),
         [
-            (row["rows"], row["tokens_per_second"], row["even_tokens_per_second"], f"{row['milliseconds']} ms")
+            (
+                row["rows"],
+                f"{row['tokens_per_second']} ({row['even_tokens_per_second']})",
+                f"{row['one_step_tokens_per_second']} ({row['even_one_step_tokens_per_second']})",
+                f"{row['milliseconds']} ms",
+            )
             for row in (_compare(choice, rows) for rows in SHOWN_ROWS)
         ],
     )
@@ -180,6 +185,8 @@ def _compare(choice: LayoutChoice, rows: int) -> dict[str, object]:
         "rows": rows,
         "tokens_per_second": round(ours.tokens_per_second, 1),
         "even_tokens_per_second": round(even.tokens_per_second, 1) if even is not None else None,
+        "one_step_tokens_per_second": round(ours.tokens_per_second_alone, 1),
+        "even_one_step_tokens_per_second": round(even.tokens_per_second_alone, 1) if even is not None else None,
         "milliseconds": round(ours.latency * 1e3, 1),
     }
 

@@ -34,6 +34,11 @@ class Prediction:
         return self.rows / max(self.stages[self.bottleneck].busy, 1e-9)
 
     @property
+    def tokens_per_second_alone(self) -> float:
+        """With one step under way at a time: every stage waits for the others."""
+        return self.rows / max(self.latency, 1e-9)
+
+    @property
     def latency(self) -> float:
         """Seconds from one token of a sequence to its next, with no other step in the way."""
         return sum(stage.latency for stage in self.stages)
