@@ -3,7 +3,7 @@ more tokens per second than the even split, and about what was predicted.
 
     python -m bench.bench_planner [--rounds 3] [--tokens 48] [--model FOLDER]
 
-Random Llama of half a billion parameters, bfloat16, 16 sequences at once, one compute thread for each worker. The second
+Random Llama of half a billion parameters, bfloat16, 16 sequences at once, one compute thread per worker. The second
 worker is stopped for 40 of every 60 ms (`bench.brake`). Even and measured take turns, each round with fresh workers,
 once with one step under way (all 16 sequences in it) and once with two (8 in each); the result is the median round. The
 even plan's prediction comes from the same probes as the measured one's.
@@ -51,6 +51,12 @@ def held_back(process: int) -> Iterator[None]:
         brake.wait()
 
 
+def let_run_on(process: int, cores: set[int]) -> None:
+    """All threads that it has."""
+    for task in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
 @asynccontextmanager
 async def two_workers(model: Path, layout: Layout) -> AsyncIterator[Deployment]:
     """With one thread each, which is what a worker takes that sees one core when it starts; they run on any."""
@@ -59,8 +65,7 @@ async def two_workers(model: Path, layout: Layout) -> AsyncIterator[Deployment]:
     try:
         async with cluster(model, 2, KV_TOKENS, layout) as deployment:
             for process in (os.getpid(), *(child.process.pid for child in deployment.children)):
-                for task in Path(f"/proc/{process}/task").iterdir():
-                    os.sched_setaffinity(int(task.name), cores)
+                let_run_on(process, cores)
             yield deployment
     finally:
         os.sched_setaffinity(0, cores)
