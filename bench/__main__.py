@@ -5,7 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench.bench_round_trip", "bench.bench_sealing", "bench.bench_decode", "bench.bench_tickets")
+BENCHES = (
+    "bench.bench_round_trip",
+    "bench.bench_sealing",
+    "bench.bench_decode",
+    "bench.bench_tickets",
+    "bench.bench_planner",
+)
 
 
 def main() -> None:

@@ -12,17 +12,18 @@ from pathlib import Path
 from mohawk.cli.deployment import Deployment, DeploymentOptions
 from mohawk.cli.key_option import choose_provider
 from mohawk.config import Settings
+from mohawk.controller.layout import Layout
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import SamplingParameters
 
 
 @asynccontextmanager
-async def cluster(model: Path, workers: int, kv_tokens: int) -> AsyncIterator[Deployment]:
+async def cluster(model: Path, workers: int, kv_tokens: int, layout: Layout = Layout.EVEN) -> AsyncIterator[Deployment]:
     """A running deployment over `workers` processes, in a temporary home."""
     with tempfile.TemporaryDirectory(prefix="mohawk-bench-") as home:
         settings = Settings(home=Path(home), key_provider="")
         provider = choose_provider(None, settings)
-        options = DeploymentOptions(model, workers, provider, kv_tokens=kv_tokens, operator_port=0)
+        options = DeploymentOptions(model, workers, provider, kv_tokens=kv_tokens, operator_port=0, layout=layout)
         deployment = Deployment(settings, options, lambda _what, _done, _total: None)
         try:
             authority = await deployment.prepare()

@@ -43,6 +43,37 @@ def test_more_slices_than_layers(mohawk: Terminal, source: Path):
     assert answer.err.startswith("error: ")
 
 
+def test_a_plan_for_measured_workers(mohawk: Terminal, sealed: Path, tmp_path: Path):
+    """One that would only hold the other up is left out; what is printed can be given back."""
+    workers = [
+        {
+            "name": name,
+            "memory_bytes": 8 << 30,
+            "layer": [[1, layer], [32, 8 * layer]],
+            "embedding": [[1, 1]],
+            "head": [[1, 100]],
+            "round_trip_microseconds": 300,
+            "bytes_per_second": 1e9,
+        }
+        for name, layer in (("fast", 1000), ("useless", 30_000))
+    ]
+    (tmp_path / "measured.json").write_text(json.dumps({"workers": workers}))
+    asked = ("model", "plan", sealed, "--explain", "--measurements")
+    answer = mohawk(*asked, tmp_path / "measured.json", "--json")
+    assert answer.code == 0, answer.err
+    explained = json.loads(answer.out)
+    assert [stage["worker"] for stage in explained["stages"]] == ["fast"]
+    assert explained["left_out"] == ["useless"]
+    assert {stage["worker"] for stage in explained["even"]} == {"fast", "useless"}
+    assert all(row["tokens_per_second"] > row["even_tokens_per_second"] for row in explained["expected"])
+    (tmp_path / "again.json").write_text(answer.out)
+    again = mohawk(*asked, tmp_path / "again.json", "--json")
+    assert json.loads(again.out)["stages"] == explained["stages"]
+    shown = mohawk(*asked, tmp_path / "again.json")
+    assert "bottleneck" in shown.out
+    assert mohawk("model", "plan", sealed, "--explain").code == 2
+
+
 def test_seal_then_verify(mohawk: Terminal, sealed: Path):
     assert sorted(path.name for path in sealed.glob("*.sealed")) == ["slice_0_0.sealed", "slice_1_1.sealed"]
     found = json.loads(mohawk("model", "verify", sealed, "--json").out)

@@ -12,7 +12,6 @@ from mohawk.contract.attesting import (
 )
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import (
-    ElementType,
     Failure,
     Heartbeat,
     HeartbeatReply,
@@ -55,7 +54,9 @@ from mohawk.contract.operating import (
     ShowChange,
     WithdrawChange,
 )
+from mohawk.contract.probing import LinkProbed, ProbeLink, ProbePoint, ProbeStage, StageProbed
 from mohawk.contract.steps import (
+    ElementType,
     Growth,
     Opening,
     SampledToken,
@@ -104,6 +105,10 @@ EXAMPLES: tuple[Message, ...] = (
     Route(3, None, "spiffe://mohawk/worker/w", b"p" * 32, 2, b"c" * 16),
     RouteReady(3, SESSION),
     RouteReady(3, None),
+    ProbeStage(b"{}", b"{}", ElementType.BF16, (1, 8, 128)),
+    StageProbed(1 << 34, (ProbePoint(1, 2_600_000), ProbePoint(8, 7_000_000)), (), (ProbePoint(8, 0),)),
+    ProbeLink(bytes(8)),
+    LinkProbed(),
     TrustUpdate(b"list", b"roots", True),
     TrustAccepted(7, 2),
     RenewalRequest(b"request"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mohawk.artifact.sealed_slice import SealedSlice
 from mohawk.artifact.trust import sign_manifest
-from mohawk.contract.messages import ElementType, LoadStage
+from mohawk.contract.messages import LoadStage
+from mohawk.contract.steps import ElementType
 from mohawk.crypto.signing import PublisherKey
 from mohawk.host.slice_store import SliceStore
 from mohawk.nouns.model import LayerRange

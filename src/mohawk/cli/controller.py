@@ -22,8 +22,10 @@ from mohawk.errors import UsageError
 
 if TYPE_CHECKING:
     from mohawk.config import Settings
+    from mohawk.controller.layout import Layout
     from mohawk.controller.service import ControllerOptions
     from mohawk.identity.certificates import Leaf
+    from mohawk.nouns.plan import Plan
     from mohawk.store.database import Database
     from mohawk.transport.dial import Target
 
@@ -57,6 +59,12 @@ def run(
     spare: Annotated[
         list[str] | None, typer.Option(help="NAME=HOST:PORT of a worker that stands by for a lost one; repeat.")
     ] = None,
+    plan: Annotated[
+        str, typer.Option(help="auto, even, measured, or a file from `mohawk model plan --explain --json`.")
+    ] = "auto",
+    may_hold_ends: Annotated[
+        list[str] | None, typer.Option(help="Worker that may have the first or last stage; repeat; default: all.")
+    ] = None,
 ) -> None:
     """Serve a sealed model, until Ctrl-C. Waits for workers that do not run yet: they may have to join first."""
     from mohawk.cli.deployment import parse_compute
@@ -75,6 +83,7 @@ def run(
     from mohawk.host.sealed_folder import SealedFolder
 
     harden_process()
+    layout, given = parse_plan(plan)
     settings = load_settings()
     folder = SealedFolder.open(model, read_publisher_pins(identity))
     passwords = PasswordSource(password_file)
@@ -91,6 +100,9 @@ def run(
         provider=name_provider(key, settings),
         targets=tuple(parse_target(text) for text in worker),
         spares=tuple(parse_target(text) for text in spare or ()),
+        plan=given,
+        layout=layout,
+        may_hold_ends=tuple(may_hold_ends or ()),
         compute=parse_compute(dtype),
         kv_tokens=kv_tokens,
         maximum_requests=settings.max_concurrent_sessions,
@@ -115,6 +127,7 @@ async def _serve(
     options: ControllerOptions, leaf: Leaf, store: Database, address: tuple[str, int], settings: Settings
 ) -> None:
     from mohawk.cli.deployment import open_api
+    from mohawk.cli.explaining import sum_up
     from mohawk.controller.service import Controller
 
     interruption = Interruption()
@@ -130,6 +143,8 @@ async def _serve(
     try:
         with progress_bars() as report:
             operator_port = await interruption.guard(controller.start(report))
+        if controller.choice is not None:
+            typer.echo(sum_up(controller.choice), err=True)
         api = await open_api(controller, leaf, store, address, settings, options.note)
         ports = f"operators on {operator_port}, joins on {controller.join_port}"
         typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
@@ -137,6 +152,16 @@ async def _serve(
         await api.close()
     finally:
         await controller.stop()
+
+
+def parse_plan(text: str) -> tuple[Layout, Plan | None]:
+    """`auto`, `even`, `measured`, or a plan's file. Raises UsageError, HostError."""
+    from mohawk.controller.layout import Layout
+    from mohawk.controller.plan_file import read_plan
+
+    if text in set(Layout):
+        return Layout(text), None
+    return Layout.EVEN, read_plan(Path(text))
 
 
 def parse_target(text: str) -> Target:

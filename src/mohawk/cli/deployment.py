@@ -24,6 +24,7 @@ from mohawk.cli.places import Places
 from mohawk.cli.preparation import PreparedModel, prepare_authority, prepare_model
 from mohawk.cli.store import adopt_key, open_store
 from mohawk.config import Settings
+from mohawk.controller.layout import Layout
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.controller.tasks import gather_or_cancel
 from mohawk.errors import HostError, MohawkError, UnavailableError, UsageError
@@ -66,6 +67,7 @@ class DeploymentOptions:
     join_host: str = "127.0.0.1"
     join_port: int | None = None
     spares: int = 0
+    layout: Layout = Layout.EVEN
     password: bytes | None = field(default=None, repr=False)
 
 
@@ -131,6 +133,7 @@ class Deployment:
             provider=self.options.provider,
             targets=targets[: self.options.workers],
             spares=targets[self.options.workers :],
+            layout=self.options.layout,
             compute=self.options.compute,
             kv_tokens=self.options.kv_tokens,
             maximum_requests=self.settings.max_concurrent_sessions,

@@ -42,20 +42,53 @@ def inspect(folder: FolderArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
-def plan(folder: FolderArgument, slices: SlicesOption = None, json: JsonOption = False) -> None:
-    """Show how the model would be cut, evenly by bytes."""
+def plan(
+    folder: FolderArgument,
+    slices: SlicesOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Of a sealed model: who gets which layers, and why.")
+    ] = False,
+    worker: Annotated[list[str] | None, typer.Option(help="NAME=HOST:PORT of a worker to measure; repeat.")] = None,
+    identity: Annotated[Path | None, typer.Option(help="A controller's, to measure workers with.")] = None,
+    measurements: Annotated[Path | None, typer.Option(help="Instead: what --explain --json printed.")] = None,
+    rows: Annotated[int, typer.Option(min=1, max=512, help="Sequences in one step that the plan is made for.")] = 8,
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    kv_tokens: Annotated[int, typer.Option(min=0, help="Tokens of KV on each stage; 0: eight contexts.")] = 0,
+    may_hold_ends: Annotated[
+        list[str] | None, typer.Option(help="Worker that may have the first or last stage; repeat; default: all.")
+    ] = None,
+    pki: Annotated[Path | None, typer.Option(help="Authority folder (default: in MIE_HOME).")] = None,
+    password_file: PasswordFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how the model would be cut, evenly by bytes; or, with --explain, laid out over workers as they are."""
+    if explain:
+        from mohawk.cli.explaining import Question, answer, explain_choice, print_explanation
+
+        question = Question(
+            folder, dtype, kv_tokens, rows, tuple(may_hold_ends or ()), pki, PasswordSource(password_file)
+        )
+        choice = answer(question, worker or [], identity, measurements)
+        if json:
+            print_json(explain_choice(choice))
+        else:
+            print_explanation(choice)
+        return
+    _show_cut(_read_card(folder), folder, slices, as_json=json)
+
+
+def _show_cut(card: ModelCard, folder: Path, slices: int | None, *, as_json: bool) -> None:
     from mohawk.checkpoint.slicer import SliceSource
 
-    card = _read_card(folder)
     sources = [SliceSource(folder, card, layers) for layers in _cut(card, slices)]
-    if json:
+    if as_json:
         print_json([{"slice": source.layers.slice_id, "bytes": source.size} for source in sources])
         return
-    rows = [
+    table = [
         (source.layers.slice_id, len(source.layers), human_bytes(source.size), f"{source.size / card.weight_bytes:.0%}")
         for source in sources
     ]
-    print_table("", ("slice", "layers", "size", "of the model"), rows)
+    print_table("", ("slice", "layers", "size", "of the model"), table)
 
 
 @app.command()

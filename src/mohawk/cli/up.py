@@ -55,7 +55,7 @@ def up(
         join_host,
         join_port,
         spares,
-        passwords.to_open(is_encrypted=authority.is_encrypted) if authority.exists else passwords.given(),
+        password=passwords.to_open(is_encrypted=authority.is_encrypted) if authority.exists else passwords.given(),
     )
     with progress_bars() as report:
         deployment = Deployment(settings, options, report)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from mohawk.contract import attesting as a
 from mohawk.contract import messages as m
 from mohawk.contract import operating as o
+from mohawk.contract import probing as p
 from mohawk.contract import trust as t
 from mohawk.contract.admission import messages_from_dialler
 from mohawk.contract.messages import Purpose
@@ -62,6 +63,8 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
         Parties(Role.CONTROLLER, Role.WORKER): MappingProxyType(
             {
                 m.Heartbeat: _ANY,
+                p.ProbeStage: _ANY,
+                p.ProbeLink: _ANY,
                 m.LoadStage: _ANY,
                 a.AttestOrder: _ANY,
                 a.EnrolOrder: _ANY,
@@ -84,6 +87,8 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
         Parties(Role.WORKER, Role.CONTROLLER): MappingProxyType(
             {
                 m.HeartbeatReply: _ANY,
+                p.StageProbed: _OWN,
+                p.LinkProbed: _ANY,
                 m.KeyRequest: _OWN,  # the slices that the plan gives it
                 a.AttestReply: _OWN,  # of its own machine, over this connection
                 a.TpmKeys: _OWN,

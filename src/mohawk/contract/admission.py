@@ -14,6 +14,7 @@ from types import MappingProxyType
 from mohawk.contract import attesting as a
 from mohawk.contract import messages as m
 from mohawk.contract import operating as o
+from mohawk.contract import probing as p
 from mohawk.contract import trust as t
 from mohawk.contract.codec import decode, decode_part
 from mohawk.contract.messages import Message, Purpose
@@ -25,6 +26,8 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         Purpose.CONTROL: frozenset(
             {
                 m.Heartbeat,
+                p.ProbeStage,
+                p.ProbeLink,
                 m.LoadStage,
                 a.AttestOrder,
                 a.EnrolOrder,
@@ -57,6 +60,8 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         Purpose.CONTROL: frozenset(
             {
                 m.HeartbeatReply,
+                p.StageProbed,
+                p.LinkProbed,
                 m.KeyRequest,
                 a.AttestReply,
                 a.TpmKeys,

@@ -35,7 +35,8 @@ from mohawk.contract.operating import (
     ShowChange,
     WithdrawChange,
 )
-from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, Step, StepFailure, StepResult
+from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProbed
+from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, ElementType, Step, StepFailure, StepResult
 from mohawk.contract.trust import MAXIMUM_LIST, RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.ids import check_digest, check_node_name, parse_slice_id
 
@@ -58,12 +59,6 @@ class WorkerState(IntEnum):
     LOADING = 1
     READY = 2
     FAILED = 3
-
-
-class ElementType(IntEnum):
-    F32 = 1
-    F16 = 2
-    BF16 = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +347,10 @@ Message: TypeAlias = (
     | StageReady
     | Route
     | RouteReady
+    | ProbeStage
+    | StageProbed
+    | ProbeLink
+    | LinkProbed
     | TrustUpdate
     | TrustAccepted
     | RenewalRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from mohawk.contract.checks import check_text, require
 from mohawk.nouns.model import SamplingParameters
@@ -11,6 +12,12 @@ from mohawk.nouns.sampling import TokenLogprobs
 MAXIMUM_STAGES = 64
 MAXIMUM_SEQUENCES_PER_STEP = 4096
 MAXIMUM_ROWS_PER_STEP = 65536
+
+
+class ElementType(IntEnum):
+    F32 = 1
+    F16 = 2
+    BF16 = 3
 
 
 @dataclass(frozen=True, slots=True)

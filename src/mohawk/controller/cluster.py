@@ -82,6 +82,15 @@ class Cluster:
         for worker in self.plan.workers:
             self.members.append(await self._connect(find_target(named, worker), events, waiting))
 
+    async def lay_out(self, plan: Plan) -> None:
+        """Before anything is loaded: this plan instead, of workers that are connected. Those without a stage are let
+        go; who keeps the chain whole finds them again.
+        """
+        members = {member.name: member for member in self.members}
+        self.members = [members.pop(worker) for worker in plan.workers]
+        self.plan = plan
+        await asyncio.gather(*(member.close() for member in members.values()))
+
     async def load(self, keys: KeyRelease, progress: Progress) -> None:
         """Every connected worker gets its slices and their keys, opens and tests them; all at once. Raises
         MohawkError.

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mohawk.channel.profile import NodeContext
-from mohawk.contract.messages import ElementType, LoadStage
+from mohawk.contract.messages import LoadStage
+from mohawk.contract.steps import ElementType
 from mohawk.controller.delivery import deliver_slices, deliver_tokenizer
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member

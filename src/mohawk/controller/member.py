@@ -26,6 +26,7 @@ from mohawk.contract.messages import (
     StageReady,
     WorkerState,
 )
+from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProbed
 from mohawk.contract.steps import StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.controller.attestation import Asked, Attestation
@@ -50,6 +51,8 @@ LOAD_SECONDS = 900.0
 before.
 """
 ROUTE_SECONDS = 30.0
+PROBE_SECONDS = 300.0
+PROBE_LINK_SECONDS = 10.0
 
 
 class StepEvents(Protocol):
@@ -179,6 +182,18 @@ class Member:
             raise UsageError(f"{self.name} holds no key yet")
         async with self._turn:
             return await attestation.ask(self._link, approval.recipient, self._manifest, approval.evidence_class)
+
+    async def probe(self, order: ProbeStage) -> StageProbed:
+        """What the worker says that it has and how fast it is. Raises RemoteError, UnavailableError: it has a stage."""
+        async with self._turn:
+            return await self._link.request(order, StageProbed, PROBE_SECONDS)
+
+    async def probe_link(self, padding: bytes) -> float:
+        """Seconds until so many bytes have arrived there, and the answer here. Raises UnavailableError."""
+        async with self._turn:
+            begin = time.monotonic()
+            await self._link.request(ProbeLink(padding), LinkProbed, PROBE_LINK_SECONDS)
+            return time.monotonic() - begin
 
     async def route(self, route: Route) -> None:
         """Give the worker its place in the chain. Raises RemoteError, UnavailableError."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mohawk.artifact.keyring import Keyring
+from mohawk.artifact.manifest import Manifest
 from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
@@ -22,6 +23,7 @@ from mohawk.controller.failover import Failover, Hooks
 from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
+from mohawk.controller.layout import Layout, LayoutChoice, choose_layout, describe_workload
 from mohawk.controller.loading import Progress, ServingOptions
 from mohawk.controller.member import Member
 from mohawk.controller.operators import OperatorService
@@ -66,10 +68,11 @@ class ControllerOptions:
     """What a controller is started with.
 
     `authority`: issues deny-lists and renews certificates. `record`, `note`: the audit log. `targets`: the workers of
-    the chain; `spares`: those that stand by to take the stage of one that is lost. `plan` None: even by bytes, in the
-    order of the targets. `compute` None: the weights' own type; `kv_tokens` 0: a sensible number; `maximum_requests`
-    are held at once. `join_port` None: nobody can join. `waiting` is told whom the start waits for; None: a worker that
-    does not answer ends the start. `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
+    the chain; `spares`: those that stand by to take the stage of one that is lost. `plan` None: as `layout` says.
+    `may_hold_ends`: workers that may have the first and the last stage; none: all. `compute` None: the weights' own
+    type; `kv_tokens` 0: a sensible number; `maximum_requests` are held at once. `join_port` None: nobody can join.
+    `waiting` is told whom the start waits for; None: a worker that does not answer ends the start.
+    `must_have_hardware`: MIE_TPM_ATTESTATION_REQUIRED.
     """
 
     credentials: NodeCredentials
@@ -79,6 +82,8 @@ class ControllerOptions:
     targets: tuple[Target, ...]
     spares: tuple[Target, ...] = ()
     plan: Plan | None = None
+    layout: Layout = Layout.EVEN
+    may_hold_ends: tuple[str, ...] = ()
     compute: DataType | None = None
     kv_tokens: int = 0
     maximum_requests: int = 1000
@@ -102,11 +107,13 @@ class Controller:
         self._context.on_refused, self._context.on_cut = refusals.refused, refusals.cut
         self._sides = options.folder.side_files()
         self._settings = read_settings(self._sides)
-        self._serving = choose_serving(options, self._settings)
+        self._serving = choose_serving(options.folder.manifest, self._settings, options.compute, options.kv_tokens)
         self._started = time.monotonic()
         self._listener: Listener | None = None
         self._joins: JoinListener | None = None
         self._is_up = False
+        self.choice: LayoutChoice | None = None
+        """How the plan came about."""
         self.trust = TrustKeeper(
             options.authority, self._context, options.record, options.note, self._tell, self.reconnect
         )
@@ -143,6 +150,7 @@ class Controller:
         with await self._open_model_key(keyring):  # a wrong passphrase shows now, not when the last worker has come
             pass
         await self.cluster.connect(options.targets, self.pipeline, options.waiting)
+        await self._lay_out()
         with await self._open_model_key(keyring) as model_key:
             await self.cluster.load(self._release(keyring, model_key), progress)
         await self.cluster.reroute(self.pipeline)
@@ -156,6 +164,25 @@ class Controller:
         self.gate.start()
         self._is_up = True
         return self._listener.port
+
+    async def survey(self) -> LayoutChoice:
+        """Instead of `start`: measure the workers, and say how the model would be laid out. No key is released; `stop`
+        must follow. Raises MohawkError.
+        """
+        self.trust.refresh(datetime.now(UTC))
+        await self.cluster.connect(self._options.targets, self.pipeline, self._options.waiting)
+        return await self._lay_out()
+
+    async def _lay_out(self) -> LayoutChoice:
+        """Before any key is released: every worker has room for its stage, and, where that is asked for, a stage that
+        suits its speed. Raises UsageError that says what is missing.
+        """
+        options = self._options
+        model = describe_workload(options.folder.manifest, self._serving, self._settings)
+        layout = Layout.EVEN if options.plan is not None else options.layout
+        self.choice = await choose_layout(self.cluster, model, layout, options.may_hold_ends)
+        await self.cluster.lay_out(self.choice.plan)
+        return self.choice
 
     async def _open_model_key(self, keyring: Keyring) -> SecretBytes:
         """A token or a passphrase takes its time: in a thread. The key ends with the loads that need it."""
@@ -269,10 +296,14 @@ def choose_plan(options: ControllerOptions) -> Plan:
     return plan
 
 
-def choose_serving(options: ControllerOptions, settings: TextSettings) -> ServingOptions:
-    """The numbers a stage is loaded with. float16 weights are computed in float32: exact, and no slower on a CPU."""
-    stored = options.folder.manifest.dtype
-    compute = options.compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
-    kv_tokens = options.kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
+def choose_serving(
+    manifest: Manifest, settings: TextSettings, compute: DataType | None, kv_tokens: int
+) -> ServingOptions:
+    """The numbers a stage is loaded with, where None and 0 leave them to us. float16 weights are computed in float32:
+    exact, and no slower on a CPU.
+    """
+    stored = manifest.dtype
+    compute = compute or (DataType.FLOAT32 if stored is DataType.FLOAT16 else stored)
+    kv_tokens = kv_tokens or min(CONTEXTS_HELD * settings.context_length, MAXIMUM_KV_TOKENS)
     token_budget = check_token_budget(settings.hidden_size, compute, TOKEN_BUDGET)
     return ServingOptions(compute, kv_tokens, token_budget, settings.hidden_size)

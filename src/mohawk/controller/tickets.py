@@ -10,8 +10,8 @@ from mohawk.channel.record import CONNECTION_ID_SIZE, Expectation, Sealer, Trans
 from mohawk.channel.tls import SessionInfo
 from mohawk.contract.codec import encode_part
 from mohawk.contract.evidence import SOFTWARE
-from mohawk.contract.messages import ElementType, Route
-from mohawk.contract.steps import StagePart
+from mohawk.contract.messages import Route
+from mohawk.contract.steps import ElementType, StagePart
 from mohawk.crypto import canonical
 from mohawk.crypto.primitives import random_bytes, sha256
 from mohawk.nouns.model import DataType

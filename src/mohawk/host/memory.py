@@ -142,5 +142,31 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def available_bytes() -> int:
+    """Memory that this process could still take: what the machine has to give, within its control group's limit."""
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    free = next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 0)
+    return max(0, min([free, *_group_rooms()]))
+
+
+def _group_rooms() -> list[int]:
+    """What is left of the limit of this process's control group and of those above it (cgroup v2)."""
+    path = next((line[3:] for line in _lines("/proc/self/cgroup") if line.startswith("0::")), "/")
+    groups = [Path("/sys/fs/cgroup") / path.strip("/"), *(Path("/sys/fs/cgroup") / path.strip("/")).parents][:-3]
+    rooms = []
+    for group in groups:
+        most, used = _lines(group / "memory.max"), _lines(group / "memory.current")
+        if most and used and most[0].isdecimal():
+            rooms.append(int(most[0]) - int(used[0]))
+    return rooms
+
+
+def _lines(path: Path | str) -> list[str]:
+    try:
+        return Path(path).read_text("ascii").splitlines()
+    except OSError:
+        return []
+
+
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)

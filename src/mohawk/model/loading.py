@@ -43,10 +43,23 @@ def assemble_stage(
     kv_tokens: int,
 ) -> Stage:
     """As `build_stage`, from tensors by checkpoint name. `config` is changed: pass one that nobody else uses."""
-    total = config.num_hidden_layers
-    if layers.last >= total:
+    if layers.last >= config.num_hidden_layers:
         raise ArtifactError("a slice of layers that the model does not have")
-    model = _load(config, layers, tensors, TORCH_TYPES[compute])
+    family = slice_class(config, layers)
+    return fill_stage(family, config, layers, _local_names(family, layers, tensors), compute, kv_tokens)
+
+
+def fill_stage(
+    family: type[Any],
+    config: PretrainedConfig,
+    layers: LayerRange,
+    state: Mapping[str, torch.Tensor],
+    compute: DataType,
+    kv_tokens: int,
+) -> Stage:
+    """`family`: of `slice_class`; `state`: its parameters by their name within the slice. Raises ArtifactError."""
+    total = config.num_hidden_layers
+    model = _fill(family, config, layers, state, TORCH_TYPES[compute])
     pool = KVPool(
         layers=len(layers),
         heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
@@ -57,17 +70,19 @@ def assemble_stage(
     return Stage(model, layers, total, pool)
 
 
-def _load(
-    config: PretrainedConfig, layers: LayerRange, tensors: Mapping[str, torch.Tensor], compute: torch.dtype
+def _fill(
+    family: type[Any],
+    config: PretrainedConfig,
+    layers: LayerRange,
+    state: Mapping[str, torch.Tensor],
+    compute: torch.dtype,
 ) -> Any:
-    family = slice_class(config, layers)
-    state = _local_names(family, layers, tensors)
     if layers != LayerRange(0, config.num_hidden_layers - 1):
         config.tie_word_embeddings = False  # the slice owns one of the two at most; the head has its own name by now
     config._attn_implementation = POOL_ATTENTION
     try:
         model, report = family.from_pretrained(
-            None, config=config, state_dict=state, dtype=compute, output_loading_info=True
+            None, config=config, state_dict=dict(state), dtype=compute, output_loading_info=True
         )
     except MohawkError:
         raise

@@ -20,6 +20,7 @@ from mohawk.contract.messages import (
     Route,
     RouteReady,
 )
+from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage
 from mohawk.contract.trust import RenewalGrant, TrustUpdate
 from mohawk.errors import MessageError, MohawkError
 from mohawk.host.memory import resident_bytes
@@ -28,7 +29,7 @@ from mohawk.worker.attesting import MachineWitness
 from mohawk.worker.chain import Chain
 from mohawk.worker.depot import Depot
 from mohawk.worker.grant import KeyExchange
-from mohawk.worker.loader import Assignment, accept_order
+from mohawk.worker.loader import Assignment, accept_config, accept_order
 from mohawk.worker.station import Station
 from mohawk.worker.tickets import TicketReader
 from mohawk.worker.trust import WorkerTrust
@@ -61,6 +62,10 @@ class ControlSession:
             self._link.send(self._trust.on_update(message))
         elif isinstance(message, RenewalGrant):
             self._trust.on_grant(message)
+        elif isinstance(message, ProbeLink):
+            self._link.send(LinkProbed())
+        elif isinstance(message, ProbeStage):
+            self._begin(lambda: self._probe(message))
         elif isinstance(message, LoadStage):
             self._begin(lambda: self._accept(message))
         elif isinstance(message, AttestOrder):
@@ -95,6 +100,10 @@ class ControlSession:
             self._work.cancel()
         self._chain.close()
         await self._station.drop()
+
+    async def _probe(self, order: ProbeStage) -> None:
+        await self._depot.run(accept_config, order.manifest, order.config, self._depot.publisher, self._depot.store)
+        self._link.send(await self._station.probe(order))
 
     async def _accept(self, order: LoadStage) -> None:
         assignment = await self._depot.run(

@@ -66,8 +66,7 @@ def accept_order(
     Raises UntrustedArtifactError, ArtifactError, HostError (a slice is not here); then nothing was opened and nothing
     asked. Blocking, for a thread.
     """
-    manifest = accept_manifest(order.manifest, pins, store.seen_versions())
-    check_side_file(manifest, "config.json", order.config)
+    manifest = accept_config(order.manifest, order.config, pins, store)
     run = manifest.find_run(LayerRange.parse(order.run_id))
     for part in run:
         store.path(part)
@@ -76,6 +75,15 @@ def accept_order(
     store.remember_version(manifest.model_id, manifest.version)
     samples = run[-1].context.layers.last == manifest.layers - 1
     return Assignment(order, manifest, run, tokenizer if samples else None)
+
+
+def accept_config(envelope: bytes, config: bytes, pins: PublisherPins, store: SliceStore) -> Manifest:
+    """The manifest, believed, and with it config.json: nothing is built from a config that the publisher did not sign.
+    Raises UntrustedArtifactError, ArtifactError. Blocking.
+    """
+    manifest = accept_manifest(envelope, pins, store.seen_versions())
+    check_side_file(manifest, "config.json", config)
+    return manifest
 
 
 def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore) -> LoadedStage:

@@ -8,16 +8,21 @@ pass.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from mohawk.checkpoint.grammar import GrammarProcess
 from mohawk.contract.admission import admit_part
-from mohawk.contract.messages import ElementType, StageReady, WorkerState
-from mohawk.contract.steps import StagePart
-from mohawk.errors import MessageError
-from mohawk.host.memory import SecretBytes
+from mohawk.contract.messages import StageReady, WorkerState
+from mohawk.contract.probing import ProbePoint, ProbeStage, StageProbed
+from mohawk.contract.steps import ElementType, StagePart
+from mohawk.errors import MessageError, UnavailableError
+from mohawk.host.memory import SecretBytes, available_bytes
 from mohawk.host.slice_store import SliceStore
+from mohawk.model.probe import time_stage
+from mohawk.nouns.model import DataType
 from mohawk.worker.constraints import HEADROOM, Constraints
 from mohawk.worker.loader import Assignment, LoadedStage, load_stage
 from mohawk.worker.runner import Outcome, Runner
@@ -44,6 +49,18 @@ class Station:
     def bytes_in(self) -> int:
         """Most tensor bytes of one step that this stage takes; none when it takes token ids."""
         return 0 if self._runner is None or self._runner.stage.is_first else self.bytes_out
+
+    async def probe(self, order: ProbeStage) -> StageProbed:
+        """What a stage could have here, and how fast it would be. Raises UnavailableError while there is one,
+        ArtifactError, UnsupportedModelError.
+        """
+        if self.state not in (WorkerState.EMPTY, WorkerState.FAILED):
+            raise UnavailableError("this worker has a stage: it cannot be measured", hint="stop its controller first")
+        before, self.state = self.state, WorkerState.LOADING
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._compute, _measure, order)
+        finally:
+            self.state = before
 
     async def load(self, assignment: Assignment, data_keys: SecretBytes) -> StageReady:
         """Replace what is held by this assignment's stage. Raises MohawkError; the worker then holds nothing."""
@@ -130,3 +147,16 @@ class Station:
     def _row_bytes(self) -> int:
         assert self._runner is not None  # both callers looked
         return self._runner.stage.hidden_size * self._runner.stage.dtype.size
+
+
+def _measure(order: ProbeStage) -> StageProbed:
+    """Half of the memory at most is taken for it: others may want some meanwhile."""
+    memory = available_bytes()
+    if not order.rows:
+        return StageProbed(memory)
+    times = time_stage(order.config, DataType(order.compute.name), order.rows, memory // 2, time.perf_counter)
+    return StageProbed(memory, _points(times.layer), _points(times.embedding), _points(times.head))
+
+
+def _points(times: Mapping[int, float]) -> tuple[ProbePoint, ...]:
+    return tuple(ProbePoint(rows, int(seconds * 1e9)) for rows, seconds in times.items())
