@@ -12,7 +12,7 @@ SEED = 5
 """Of a crowd that nobody is turned away from."""
 
 
-@pytest.mark.parametrize("stage", (0, 1, STAGES - 1))
+@pytest.mark.parametrize("stage", [0, 1, STAGES - 1])
 @pytest.mark.parametrize("kind", list(Kind))
 def test_no_request_fails(kind: Kind, stage: int) -> None:
     blow = Blow(1.2, kind, stage, lasting=30.0)
