@@ -15,6 +15,8 @@ from tests.e2e.streams import Streams, build_endless, client, wait_for_spares
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
+STAGES = 3
+"""Two that stay beside each other when one is lost: they too have to leave the old route."""
 CONTEXT = 1024
 TOKENS = 300
 PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(8)]
@@ -30,7 +32,8 @@ def start(source: Path, tmp_path: Path) -> Iterator[Callable[[int], Up]]:
     running: list[Up] = []
 
     def begin(spares: int) -> Up:
-        running.append(Up(tmp_path / "home", str(source), "--dtype", "float32", "--spares", str(spares)))
+        size = ["--workers", str(STAGES), "--spares", str(spares)]
+        running.append(Up(tmp_path / "home", str(source), "--dtype", "float32", *size))
         wait_for_spares(running[-1], spares)
         return running[-1]
 

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     STUCK = "compute stuck"
     FAILED = "step failed"
     DROPPED = "step dropped"
+    DRAINED = "drained"
+    """No fault, but a wish of the operator's: for good, so it is not among those that happen by chance."""
 
 
 DETECTION = {
@@ -35,6 +37,7 @@ DETECTION = {
     Kind.STUCK: 6.0,
     Kind.FAILED: 0.1,
     Kind.DROPPED: 6.0,
+    Kind.DRAINED: 0.1,
 }
 """Seconds until the controller knows: a connection that ends tells at once, heartbeats within 0.75 s (2 s while a worker
 loads), a step that does not come back after `Pace.patience`, a cable when TCP gives it up, and then a handshake that
@@ -91,6 +94,7 @@ class Misfortune:
 
     def __init__(self, controller: SimulatedController, seed: int) -> None:
         self.faults: list[Fault] = []
+        self._drains: list[asyncio.Task[str]] = []
         self._controller = controller
         self._random = Random(f"faults/{seed}")
 
@@ -166,6 +170,8 @@ class Misfortune:
                 station.fails_next = True
             case Kind.DROPPED:
                 worker.drops_next = True
+            case Kind.DRAINED:
+                self._drains.append(loop.create_task(controller.failover.drain(fault.victim)))
 
 
 def allowance(faults: Sequence[Fault], begin: float, end: float) -> float:

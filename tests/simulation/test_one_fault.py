@@ -12,11 +12,11 @@ SEED = 5
 """Of a crowd that nobody is turned away from."""
 
 
-@pytest.mark.parametrize("stage", range(STAGES))
+@pytest.mark.parametrize("stage", [0, 1, STAGES - 1])
 @pytest.mark.parametrize("kind", list(Kind))
 def test_no_request_fails(kind: Kind, stage: int) -> None:
     blow = Blow(1.2, kind, stage, lasting=30.0)
-    outcome = simulate(Run(SEED, sessions=120, workers=STAGES + 2, stages=STAGES, blows=(blow,)))
+    outcome = simulate(Run(SEED, sessions=80, workers=STAGES + 2, stages=STAGES, blows=(blow,)))
     assert outcome.violations == []
     assert set(outcome.ends) <= {"complete", "left"}
     assert outcome.faults.total() == 1
