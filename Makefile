@@ -27,7 +27,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/generate_contract.py --check
 	$(BIN)/python scripts/generate_settings.py --check
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
@@ -50,4 +50,8 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/torch.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/bench.txt
 	touch $@

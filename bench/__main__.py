@@ -1,11 +1,20 @@
-"""`make bench`: every bench, one after the other; results go to bench/results/."""
+"""`make bench`: the peer is built where it is not there, then every bench, one after the other; results go to
+bench/results/.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-BENCHES = ("bench.bench_round_trip", "bench.bench_sealing", "bench.bench_decode", "bench.bench_tickets")
+BENCHES = (
+    "bench.peer",
+    "bench.bench_round_trip",
+    "bench.bench_sealing",
+    "bench.bench_decode",
+    "bench.bench_tickets",
+    "bench.bench_throughput",
+)
 
 
 def main() -> None:
