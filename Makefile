@@ -6,7 +6,7 @@ TESTS ?= tests
 ROUNDS ?= 10
 SEEDS ?= 20
 
-.PHONY: demo test fuzz mutate simulation check bench lock contract clean
+.PHONY: demo test fuzz mutate simulation check bench benches lock contract clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/mohawk demo
@@ -31,7 +31,11 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/generate_contract.py --check
 	$(BIN)/python scripts/generate_settings.py --check
 
-bench: $(VENV)/.dev
+# In an environment of its own: what plots brings packages that a worker should not find.
+bench:
+	$(MAKE) VENV=.venv-bench benches
+
+benches: $(VENV)/.bench
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.dev
@@ -54,4 +58,8 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/torch.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/bench.txt
 	touch $@

@@ -1,4 +1,6 @@
-"""`make bench`: every bench, one after the other; results go to bench/results/."""
+"""`make bench`: the peer is built where it is not there, then every bench, one after the other; results go to
+bench/results/.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,13 @@ import subprocess
 import sys
 
 BENCHES = (
+    "bench.peer",
     "bench.bench_round_trip",
     "bench.bench_sealing",
     "bench.bench_decode",
     "bench.bench_tickets",
     "bench.bench_planner",
+    "bench.bench_throughput",
 )
 
 

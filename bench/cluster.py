@@ -1,4 +1,4 @@
-"""A cluster for benches: the same parts as `mohawk up`, without the API."""
+"""A cluster for benches: the same parts as `mohawk up`; the API only where a bench starts it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ async def cluster(model: Path, workers: int, kv_tokens: int, layout: Layout = La
     with tempfile.TemporaryDirectory(prefix="mohawk-bench-") as home:
         settings = Settings(home=Path(home), key_provider="")
         provider = choose_provider(None, settings)
-        options = DeploymentOptions(model, workers, provider, kv_tokens=kv_tokens, operator_port=0, layout=layout)
+        options = DeploymentOptions(
+            model, workers, provider, kv_tokens=kv_tokens, api_port=0, operator_port=0, layout=layout
+        )
         deployment = Deployment(settings, options, lambda _what, _done, _total: None)
         try:
             authority = await deployment.prepare()
