@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from mohawk.controller.status import Load
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError, UsageError
 from mohawk.generation.batcher import Batcher, Progress
 from mohawk.generation.orders import StepOrder
+from mohawk.generation.queue_time import QueueTime
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
 from mohawk.nouns.sampling import Grammar
@@ -32,6 +34,10 @@ from mohawk.nouns.tools import CallStyle
 log = logging.getLogger(__name__)
 
 DEADLINE_CHECK_SECONDS = 0.25
+LONGEST_QUEUE_SECONDS = 30.0
+"""Whoever would wait longer is told at once, before anything is computed for it: few clients are that patient, and what
+is computed for those who left is lost to those who stay.
+"""
 
 
 @dataclass(slots=True)
@@ -56,6 +62,7 @@ class Engine:
         self._batcher = batcher
         self._pipeline = pipeline
         self._requests: dict[int, _Request] = {}
+        self._queue = QueueTime()
         self._numbers = itertools.count(1)
         self._pump_soon: asyncio.Handle | None = None
         self._clock_task: asyncio.Task[None] | None = None
@@ -236,6 +243,8 @@ class Engine:
     def _admit(self, request: GenerationRequest) -> _Request:
         if len(self._requests) >= self._maximum_requests:
             raise UnavailableError("too many requests at once", hint="try again in a few seconds")
+        if self._queue.estimate(self._batcher.waiting, time.monotonic()) > LONGEST_QUEUE_SECONDS:
+            raise UnavailableError("too much is waiting already", hint="try again in a few seconds")
         sequence = Sequence(next(self._numbers), request)
         text = TextStream(
             self._prompting.decode,
@@ -269,6 +278,7 @@ class Engine:
     def _send_steps(self) -> None:
         while not self._is_held and not self._is_pausing():
             order = self._batcher.schedule()
+            self._queue.observe(self._batcher.admitted, self._batcher.waiting, time.monotonic())
             if order is None:
                 return
             try:

@@ -95,6 +95,8 @@ class Batcher:
         self._queued: dict[int, Sequence] = {}
         self._flights: dict[int, _Flight] = {}
         self._steps = 0
+        self.admitted = 0
+        """Sequences that left the queue for the stages, in all."""
 
     @property
     def running(self) -> int:
@@ -268,6 +270,7 @@ class Batcher:
         self._running[sequence.id] = self._waiting.take()
         del self._queued[sequence.id]
         batch.openings.append(opening)
+        self.admitted += 1
         return sequence
 
     def _order(self, batch: _Batch) -> StepOrder:
