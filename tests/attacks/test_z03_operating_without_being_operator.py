@@ -20,6 +20,7 @@ from mohawk.contract.messages import Message, Purpose, StatusReply, StatusReques
 from mohawk.contract.operating import (
     ApproveChange,
     Done,
+    DrainWorker,
     ListChanges,
     NodeVerdict,
     ProposeChange,
@@ -31,7 +32,7 @@ from mohawk.controller.operators import OperatorService
 from mohawk.errors import MohawkError, NotFoundError, RemoteError
 from mohawk.host.change_file import ChangeFile
 from mohawk.host.revocations import Revocations
-from mohawk.identity.names import Role
+from mohawk.identity.names import NodeName, Role
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.listen import listen
 from tests.e2e.inside import Site
@@ -52,6 +53,10 @@ async def nobody(_name: str) -> NodeVerdict:
     raise NotFoundError("no worker here")
 
 
+async def undrained(_operator: NodeName, _order: DrainWorker) -> str:
+    raise NotFoundError("no worker here")
+
+
 class Port(OperatorService):
     """The operators' port, with what it refused."""
 
@@ -61,7 +66,7 @@ class Port(OperatorService):
         self.revocations = Revocations(site.authority)
         desk = ChangeDesk(ChangeFile(site.authority), self.revocations, {}, self.events.append, Heard(self.events).note)
         (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
-        super().__init__(lambda: status, desk, nobody)
+        super().__init__(lambda: status, desk, nobody, undrained)
 
     def listening(self, context: NodeContext) -> NodeContext:
         context.on_refused = lambda _source, error, _peer: self.refusals.append(error)

@@ -26,6 +26,7 @@ class GrammarTrial:
         self._thread = ThreadPoolExecutor(1, "grammar-trial")
         self._process: GrammarProcess | None = None
         self._waiting = 0
+        self._is_closed = False
         self._is_hopeless = False
         """The model's tokenizer does not go with grammars; trying again for each request would cost seconds."""
 
@@ -42,9 +43,11 @@ class GrammarTrial:
         self._good.move_to_end(digest)
 
     def close(self) -> None:
-        """End the child."""
-        self._thread.submit(self._end)
-        self._thread.shutdown()
+        """End the child. Once is enough, twice does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.submit(self._end)
+            self._thread.shutdown()
 
     async def _try_in_turn(self, grammar: Grammar) -> None:
         if self._waiting >= WAITING:
