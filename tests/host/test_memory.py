@@ -4,6 +4,7 @@ truthfully.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mohawk.errors import UsageError
-from mohawk.host.memory import SecretBytes, allocate, resident_bytes
+from mohawk.host.memory import SecretBytes, allocate, available_bytes, protect, resident_bytes, unprotect
 
 _IN_A_CHILD = """
 from pathlib import Path
@@ -23,6 +24,7 @@ import ctypes
 print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 """
 _LIMITED = """
+import os
 import resource
 from mohawk.host.memory import allocate
 import os
@@ -161,3 +163,18 @@ def test_a_key_that_cannot_be_locked_is_not_opened() -> None:
 
 def test_a_key_does_not_show() -> None:
     assert "kkkk" not in repr(SecretBytes.copy_of(b"k" * 32))
+
+
+def test_what_a_library_took_is_protected_like_our_own() -> None:
+    """Whole pages are left out of core dumps; what it says is locked is what the kernel locked."""
+    view = memoryview(bytearray(1 << 20))
+    locked = protect(view)
+    middle = view[1 << 19 :]
+    assert "dd" in mapping_flags(middle)
+    assert (locked == len(view)) == ("lo" in mapping_flags(middle))
+    unprotect(view)
+    assert "lo" not in mapping_flags(middle)
+
+
+def test_what_is_available_is_less_than_what_there_is() -> None:
+    assert 0 < available_bytes() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

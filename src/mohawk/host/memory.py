@@ -168,5 +168,22 @@ def _lines(path: Path | str) -> list[str]:
         return []
 
 
+def protect(view: memoryview) -> int:
+    """Memory that a library took for weights: out of core dumps and, as far as the limit allows, out of swap. Returns
+    how many of its bytes are locked, all or none.
+    """
+    begin = _address(view).value or 0
+    whole = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = begin + len(view) - whole
+    if length > 0:
+        _libc().madvise(ctypes.c_void_p(whole), ctypes.c_size_t(length), mmap.MADV_DONTDUMP)
+    return len(view) if _lock(view) else 0
+
+
+def unprotect(view: memoryview) -> None:
+    """What was protected has been overwritten: it no longer counts against the limit."""
+    _libc().munlock(_address(view), ctypes.c_size_t(len(view)))
+
+
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)

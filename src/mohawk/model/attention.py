@@ -40,6 +40,17 @@ class Pass:
     placements: tuple[Placement, ...]
     layers: list[int] = field(default_factory=list)
     _masks: dict[tuple[int, int, int | None], torch.Tensor] = field(default_factory=dict)
+    _written: torch.Tensor | None = None
+
+    @property
+    def written(self) -> torch.Tensor:
+        """[rows], the pool's token that each row writes: one copy a layer, however many sequences (0.02 ms for 16 of
+        them, 0.13-0.2 ms one by one). Built once for all layers.
+        """
+        if self._written is None:
+            ranges = [torch.arange(place.base + place.start, place.base + place.end) for place in self.placements]
+            self._written = torch.cat(ranges)
+        return self._written
 
     def mask(self, first: int, last: int, low: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """[last - first, last - low], added to scores: 0 where a query may look, else -inf. Built once for all
@@ -94,11 +105,11 @@ def pool_attention(  # noqa: PLR0913 - transformers' signature
     keys, values = mohawk_pass.pool.keys[layer], mohawk_pass.pool.values[layer]
     _check_shapes(keys, key, value)
     shape = _Shape(scaling, sliding_window, softcap, s_aux)
+    keys.index_copy_(1, mohawk_pass.written, key[0])
+    values.index_copy_(1, mohawk_pass.written, value[0])
     outputs = []
     for place in mohawk_pass.placements:
         rows = slice(place.row, place.row + place.count)
-        keys[:, place.base + place.start : place.base + place.end] = key[0, :, rows]
-        values[:, place.base + place.start : place.base + place.end] = value[0, :, rows]
         outputs += _attend_segment(mohawk_pass, place, query[:, :, rows], (keys, values), shape)
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)), None
 

@@ -112,7 +112,9 @@ class _Probe:
         state = {name: self._random(tensor) for name, tensor in shapes.items()}
         sequences = max([1, *(rows for rows in self.rows if rows <= HISTORY)])
         tokens = sequences * blocks_for(HISTORY + 1) * BLOCK_TOKENS + blocks_for(max(self.rows)) * BLOCK_TOKENS
-        return fill_stage(family, config, layers, state, self.compute, tokens)
+        stage = fill_stage(family, config, layers, state, self.compute, tokens)
+        stage.pack()  # as a worker does, unless it is short of memory
+        return stage
 
     def _random(self, shape: torch.Tensor) -> torch.Tensor:
         dtype = TORCH_TYPES[self.compute] if shape.is_floating_point() else shape.dtype

@@ -15,7 +15,7 @@ from mohawk.errors import MessageError, UnsupportedModelError, UsageError
 from mohawk.model.attention import POOL_ATTENTION, Pass, check_layers
 from mohawk.model.families import is_sparse
 from mohawk.model.kv_pool import KVPool, Segment
-from mohawk.model.linear import choose_kernels
+from mohawk.model.linear import PackedLinear, choose_kernels, pack, packed_layers
 from mohawk.model.tensors import TORCH_TYPES
 from mohawk.nouns.model import BLOCK_TOKENS, DataType, LayerRange, blocks_for
 
@@ -61,12 +61,24 @@ class Stage:
         """The stage's parameters, by their name within the slice."""
         return dict(self._model.named_parameters())
 
+    def pack(self) -> None:
+        """Lay a second copy of bfloat16 weights out for the processor's kernels: twice the memory of the weights, and
+        passes of two rows and more in two thirds to nine tenths of the time.
+        """
+        pack(self._model)
+
+    def packed(self) -> list[PackedLinear]:
+        """The layers that have such a copy."""
+        return packed_layers(self._model)
+
     @torch.inference_mode()
     def overwrite(self) -> None:
-        """Zeros over parameters, keys and values. What was converted to another type is a copy of its own, which giving
-        back the opened slice would leave behind. The stage computes nothing any more.
+        """Zeros over parameters, keys and values. What was packed, or converted to another type, is a copy of its own,
+        which giving back the opened slice would leave behind. The stage computes nothing any more.
         """
         self._pool.overwrite()
+        for layer in self.packed():
+            layer.overwrite()
         for tensor in self._model.state_dict().values():
             tensor.zero_()
 

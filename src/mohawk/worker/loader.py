@@ -21,7 +21,7 @@ from mohawk.contract.messages import LoadStage, StageReady
 from mohawk.crypto.primitives import KEY_SIZE
 from mohawk.crypto.signing import PublisherPins
 from mohawk.errors import ArtifactError
-from mohawk.host.memory import Memory, SecretBytes, allocate
+from mohawk.host.memory import Memory, SecretBytes, allocate, available_bytes, protect, unprotect
 from mohawk.host.slice_file import open_slice
 from mohawk.host.slice_store import SliceStore
 from mohawk.model.loading import build_stage
@@ -53,7 +53,7 @@ class LoadedStage:
 
     def release(self) -> None:
         """Overwrite everything. The stage computes nothing any more."""
-        self.stage.overwrite()
+        _overwrite(self.stage)
         for memory in self.memories:
             memory.release()
 
@@ -97,6 +97,7 @@ def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore
     order, layers = assignment.order, run_layers(assignment.run)
     begin = time.perf_counter()
     memories: list[Memory] = []
+    stage: Stage | None = None
     try:
         with data_keys:
             for number, part in enumerate(assignment.run):
@@ -105,24 +106,45 @@ def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore
         opened = time.perf_counter()
         tensors = join_tensors([view_tensors(memory.view) for memory in memories], assignment.manifest.family)
         stage = build_stage(order.config, layers, tensors, DataType(order.compute.name), order.kv_tokens)
+        weight_bytes = sum(part.context.plaintext_bytes for part in assignment.run)
+        packed_bytes, packed_locked = _pack(stage, weight_bytes)
         built = time.perf_counter()
         check_stage(stage)
         check_family(order.config)
     except BaseException:
+        if stage is not None:
+            _overwrite(stage)
         for memory in memories:
             memory.release()
         raise
     tested = time.perf_counter()
     ready = StageReady(
         run_id=layers.slice_id,
-        weight_bytes=sum(part.context.plaintext_bytes for part in assignment.run),
+        weight_bytes=weight_bytes + packed_bytes,
         kv_bytes=stage.kv_bytes,
-        locked_bytes=sum(memory.locked_bytes for memory in memories),
+        locked_bytes=packed_locked + sum(memory.locked_bytes for memory in memories),
         open_milliseconds=int((opened - begin) * 1000),
         build_milliseconds=int((built - opened) * 1000),
         test_milliseconds=int((tested - built) * 1000),
     )
     return LoadedStage(stage, tuple(memories), ready)
+
+
+def _pack(stage: Stage, weight_bytes: int) -> tuple[int, int]:
+    """Packed copies where they and the keys and values, not yet touched, take at most half of what memory is left.
+    Returns (bytes of the copies, of them locked).
+    """
+    if 2 * (weight_bytes + stage.kv_bytes) > available_bytes():
+        return 0, 0
+    stage.pack()
+    copies = [layer.copy for layer in stage.packed()]
+    return sum(len(copy) for copy in copies), sum(protect(copy) for copy in copies)
+
+
+def _overwrite(stage: Stage) -> None:
+    stage.overwrite()
+    for layer in stage.packed():
+        unprotect(layer.copy)
 
 
 def _open(part: SealedSlice, data_key: memoryview, store: SliceStore) -> Memory:
