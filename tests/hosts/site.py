@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ print(json.dumps([answer.status_code, answer.json()]))
 """One request to the API, from whatever host it is run on."""
 
 
+AGAIN_SECONDS = 20.0
+"""Operators ask about one worker once in ten seconds."""
+
+
 @dataclass
 class HostedCluster:
     """`folder`: one home for each host below it. `nodes`: running processes by name."""
@@ -37,10 +42,15 @@ class HostedCluster:
         return self.folder / host
 
     def run(self, host: str, *arguments: object, code: int = 0) -> str:
-        """A short `mohawk` command on a host; its output."""
-        answer = command(
-            self.home(host), *map(str, arguments), inside=self.hosts[host].inside, cwd=self._folder_of(host)
-        )
+        """A short `mohawk` command on a host; its output. Asked about one worker too soon, it asks again."""
+        deadline = time.monotonic() + AGAIN_SECONDS
+        while True:
+            answer = command(
+                self.home(host), *map(str, arguments), inside=self.hosts[host].inside, cwd=self._folder_of(host)
+            )
+            if "ask again in ten seconds" not in answer.stderr or time.monotonic() > deadline:
+                break
+            time.sleep(1)
         assert answer.returncode == code, (arguments, answer.returncode, answer.stdout, answer.stderr)
         return answer.stdout or answer.stderr
 
