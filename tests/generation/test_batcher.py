@@ -96,6 +96,14 @@ def test_a_long_prompt_beside_those_who_decode_comes_in_pieces_that_do_not_stall
     assert shape(order) == [(1, 65, 1, True), (2, 0, 12, False)], "60 % of a decoding step, and no more"
 
 
+def test_a_crowd_of_prompts_is_not_held_up_for_one_reader() -> None:
+    batcher = make_batcher(make_sequence(1, prompt=1, new=9), budget=64, kv_tokens=512)
+    step(batcher)
+    for number in (2, 3):
+        batcher.add(make_sequence(number, prompt=20))
+    assert shape(scheduled(batcher)) == [(1, 1, 1, True), (2, 0, 20, True), (3, 0, 20, True)]
+
+
 def test_a_prompt_is_never_starved() -> None:
     batcher = make_batcher(make_sequence(1, prompt=1, new=9), budget=64, kv_tokens=512)
     step(batcher)

@@ -211,7 +211,9 @@ class Batcher:
         self._decode(batch)
         if batch.parts and self.pace.is_unsure:
             return batch
-        if any(sequence.is_decoding for sequence in self._running.values()):
+        decoding = sum(sequence.is_decoding for sequence in self._running.values())
+        if decoding and decoding >= len(self._running) - decoding + len(self._waiting):
+            # more people read than wait for their first token: a crowd's prompts are not held up for one reader
             batch.budget = min(batch.budget, self.pace.allowance())
         for sequence in sorted(self._running.values(), key=_urgency):
             if batch.budget and sequence.pending > 1 and not sequence.failures:
