@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mohawk.generation.session import TextDelta
-from mohawk.generation.statistics import PERCENTILES, Distribution, Pace, SessionStatistics
+from mohawk.generation.statistics import PERCENTILES, AnswerTimes, Distribution, SessionStatistics
 
 
 @given(values=st.lists(st.floats(1e-5, 1e4), min_size=1, max_size=300), percent=st.sampled_from(PERCENTILES))
@@ -43,7 +43,7 @@ def test_times_that_clocks_should_not_give_are_counted_at_the_ends(value: float)
 
 def test_an_answers_times() -> None:
     statistics = SessionStatistics()
-    pace = Pace(statistics, 100.0)
+    pace = AnswerTimes(statistics, 100.0)
     for tokens, now in ((1, 100.5), (2, 100.6), (2, 100.65), (4, 100.8)):
         pace.progress(TextDelta("", tokens, batch=3, cached=32), now)
     assert (pace.tokens, statistics.generated_tokens) == (4, 4)

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from mohawk.errors import LimitError, NotFoundError, UnavailableError, UsageError
 from mohawk.generation.session import Caller, Priority, TextDelta
-from mohawk.generation.statistics import Pace, SessionStatistics
+from mohawk.generation.statistics import AnswerTimes, SessionStatistics
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.sessions import SessionRecord, SessionTable
 
@@ -51,7 +51,7 @@ class Call:
         self.caller = caller
         self._statistics = statistics
         self._begun = begun
-        self._paces: list[Pace] = []
+        self._paces: list[AnswerTimes] = []
         self._prompt_tokens = 0
         statistics.turns += 1
 
@@ -62,7 +62,7 @@ class Call:
 
     async def timed(self, deltas: Deltas) -> Deltas:
         """The same, each piece's time taken. Closing it closes them."""
-        pace = Pace(self._statistics, self._begun)
+        pace = AnswerTimes(self._statistics, self._begun)
         self._paces.append(pace)
         async with aclosing(deltas):
             async for delta in deltas:

@@ -60,7 +60,7 @@ class SessionStatistics:
         return self.generated_tokens / self.seconds if self.seconds > 0 else None
 
 
-class Pace:
+class AnswerTimes:
     """One answer under way, timed from `begun`. Its numbers count as they come, also when it ends early."""
 
     def __init__(self, statistics: SessionStatistics, begun: float) -> None:
