@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mohawk.errors import MessageError, UnavailableError
-from mohawk.model.sampler import Sampler, draw_uniform
+from mohawk.model.sampler import Sampler, _candidates, draw_uniform
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import LogitBias
 
@@ -95,6 +95,27 @@ def test_uniform_draws_depend_on_seed_and_position_alone() -> None:
 def test_filters_keep_what_they_say(parameters: SamplingParameters, allowed: set[int]) -> None:
     logits = torch.tensor([[0.05, 0.25, 0.06, 0.64]]).log()
     assert set(_run(parameters, logits.expand(400, -1), [])) == allowed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from([3, 300, 2000]), st.floats(1e-3, 2.0), st.data())
+def test_filters_keep_what_sorting_the_whole_vocabulary_would(
+    seed: int, size: int, temperature: float, data: st.DataObject
+) -> None:
+    """Sorted by weight, in the vocabulary's order where equal (many are: bfloat16 has few values), then cut."""
+    scores = (torch.randn(size, generator=torch.Generator().manual_seed(seed)) * 2).to(torch.bfloat16).double()
+    top_k, top_p = data.draw(st.integers(0, size + 1)), data.draw(st.floats(0.0, 1.0))
+    weights = torch.exp((scores - scores.max()) / temperature)
+    order = torch.argsort(weights, descending=True, stable=True)
+    order = order[: top_k or size]
+    if top_p < 1.0:
+        before = weights[order].cumsum(0) - weights[order]
+        order = order[(before < top_p * weights[order].sum()) | (torch.arange(len(order)) == 0)]
+    asked = SamplingParameters(temperature=temperature, top_k=top_k, top_p=top_p)
+    tokens, kept = _candidates(scores, asked)
+    is_likely = weights[order] > 1e-12  # the sum's own rounding decides about less
+    assert set(order[is_likely].tolist()) <= set(tokens.tolist())
+    assert abs(float(kept.sum()) - float(weights[order].sum())) <= 1e-9 + float(weights[order].min())
 
 
 def test_ties_are_cut_in_the_order_of_the_vocabulary() -> None:
