@@ -57,7 +57,7 @@ class HostedCluster:
     def start(self, name: str, host: str, *arguments: object) -> Mohawk:
         """A long one."""
         self._folder_of(host)
-        node = Mohawk(self.folder / f"{host}", *map(str, arguments), inside=self.hosts[host].inside)
+        node = Mohawk(self.home(host), *map(str, arguments), inside=self.hosts[host].inside)
         self.nodes[name] = node
         return node
 
@@ -104,13 +104,14 @@ class HostedCluster:
         address = self.hosts["operator"].address
         return self.run("operator", "pki", "token", name, "--controller", f"{address}:8002", *more).strip()
 
-    def join(self, host: str, token: str) -> None:
-        self.run(host, "worker", "join", token, "--identity", self.home(host) / "identity")
+    def join(self, host: str, token: str, name: str = "") -> None:
+        self.run(host, "worker", "join", token, "--identity", self.home(host) / name / "identity")
 
-    def start_worker(self, host: str, *more: object) -> Mohawk:
-        home, address = self.home(host), self.hosts[host].address
+    def start_worker(self, host: str, *more: object, name: str = "") -> Mohawk:
+        """`name`: one of several on this host, with a folder of its own below the host's home."""
+        home, address = self.home(host) / name, self.hosts[host].address
         where = ("--identity", home / "identity", "--store", home / "slices", "--host", address, "--threads", "1")
-        return self.start(host, host, "worker", "run", *where, *more)
+        return self.start(name or host, host, "worker", "run", *where, *more)
 
     def ask(self, host: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """A completion from the API, as a client on `host` gets it."""

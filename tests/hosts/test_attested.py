@@ -27,7 +27,7 @@ def test_from_a_bare_machine_to_an_attested_worker_and_back(tmp_path: Path, firs
     source = build_model(tmp_path / "tiny", "llama")
     first_tpm.boot()
     with hosted(tmp_path / "hosts", "operator", "w1") as cluster:
-        machine = Machine(cluster, first_tpm)
+        machine = Machine(cluster.home("w1"), first_tpm)
         cluster.prepare(source, ("w1",))
         start_with_policy(cluster, machine)
         verdict = json.loads(verify(cluster))
@@ -40,11 +40,10 @@ def test_from_a_bare_machine_to_an_attested_worker_and_back(tmp_path: Path, firs
 
 
 class Machine:
-    """w1's: its TPM, and what its firmware logged."""
+    """A worker's, in its folder: its TPM, and what its firmware logged."""
 
-    def __init__(self, cluster: HostedCluster, tpm: Swtpm) -> None:
+    def __init__(self, home: Path, tpm: Swtpm) -> None:
         self.tpm = tpm
-        home = cluster.home("w1")
         home.mkdir(parents=True)
         self.log = home / "firmware.log"
         self.log.write_bytes(encode(boot()))
