@@ -127,6 +127,19 @@ class Stage:
         loop.call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
 
 
+def test_what_an_answer_leaves_for_the_next_turn_is_seen_and_is_not_in_use(tmp_path: Path):
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", Stage(lambda _part: False))
+        assert engine.load().kv_tokens_retained == 0
+        await outcome(engine)
+        load = engine.load()
+        assert load.kv_tokens_used == 0
+        assert load.kv_tokens_retained >= REQUEST.maximum_new_tokens
+        await engine.stop()
+
+    run(main)
+
+
 def test_a_step_that_fails_once_costs_nobody_a_token(tmp_path: Path):
     async def main() -> None:
         engine, _ = serve(tmp_path / "tiny", Stage(lambda part: part.number == 3))

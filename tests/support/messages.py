@@ -137,6 +137,7 @@ EXAMPLES: tuple[Message, ...] = (
         waiting_sequences=2,
         kv_tokens_used=3,
         kv_tokens_total=4,
+        kv_tokens_retained=5,
     ),
     AttestOrder(bytes(32), "sha256", 0b10010101),
     AttestReply(b"software/1\n{}"),

@@ -33,7 +33,7 @@ def print_status(reply: StatusReply) -> None:
             (
                 reply.running_sequences,
                 reply.waiting_sequences,
-                f"{reply.kv_tokens_used} of {reply.kv_tokens_total}",
+                f"{reply.kv_tokens_used} of {reply.kv_tokens_total}, {reply.kv_tokens_retained} kept",
                 reply.key_provider,
             )
         ],

@@ -330,6 +330,8 @@ class StatusReply:
     waiting_sequences: int
     kv_tokens_used: int
     kv_tokens_total: int
+    kv_tokens_retained: int
+    """Not in use: kept for whoever goes on from them, and given up when somebody needs the room."""
 
     def __post_init__(self) -> None:
         check_text(self.software, self.model_id, self.revision, self.key_provider, self.compute)

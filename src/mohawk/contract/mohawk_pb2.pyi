@@ -567,7 +567,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("software", "model_id", "revision", "key_provider", "compute", "uptime_seconds", "workers", "hops", "running_sequences", "waiting_sequences", "kv_tokens_used", "kv_tokens_total")
+    __slots__ = ("software", "model_id", "revision", "key_provider", "compute", "uptime_seconds", "workers", "hops", "running_sequences", "waiting_sequences", "kv_tokens_used", "kv_tokens_total", "kv_tokens_retained")
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -580,6 +580,7 @@ class StatusReply(_message.Message):
     WAITING_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
     KV_TOKENS_USED_FIELD_NUMBER: _ClassVar[int]
     KV_TOKENS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    KV_TOKENS_RETAINED_FIELD_NUMBER: _ClassVar[int]
     software: str
     model_id: str
     revision: str
@@ -592,7 +593,8 @@ class StatusReply(_message.Message):
     waiting_sequences: int
     kv_tokens_used: int
     kv_tokens_total: int
-    def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ...) -> None: ...
+    kv_tokens_retained: int
+    def __init__(self, software: _Optional[str] = ..., model_id: _Optional[str] = ..., revision: _Optional[str] = ..., key_provider: _Optional[str] = ..., compute: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., hops: _Optional[_Iterable[_Union[HopStatus, _Mapping]]] = ..., running_sequences: _Optional[int] = ..., waiting_sequences: _Optional[int] = ..., kv_tokens_used: _Optional[int] = ..., kv_tokens_total: _Optional[int] = ..., kv_tokens_retained: _Optional[int] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
     __slots__ = ("name", "address", "state", "evidence", "run_id", "slices", "sealed_bytes", "weight_bytes", "kv_bytes", "locked_bytes", "resident_bytes", "sent_bytes", "refused_tickets", "is_spare")

@@ -127,7 +127,13 @@ class Engine:
 
     def load(self) -> Load:
         batcher = self._batcher
-        return Load(batcher.running, batcher.waiting, batcher.kv_tokens_used, batcher.kv_tokens_total)
+        return Load(
+            running=batcher.running,
+            waiting=batcher.waiting,
+            kv_tokens_used=batcher.kv_tokens_used,
+            kv_tokens_total=batcher.kv_tokens_total,
+            kv_tokens_retained=batcher.kv_tokens_retained,
+        )
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """The answer in pieces; the last one has a finish reason. Closing the iterator cancels.

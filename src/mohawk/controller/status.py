@@ -20,6 +20,7 @@ class Load:
     waiting: int
     kv_tokens_used: int
     kv_tokens_total: int
+    kv_tokens_retained: int
 
 
 def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_seconds: int) -> StatusReply:
@@ -38,6 +39,7 @@ def describe_cluster(cluster: Cluster, load: Load, *, key_provider: str, uptime_
         waiting_sequences=load.waiting,
         kv_tokens_used=load.kv_tokens_used,
         kv_tokens_total=load.kv_tokens_total,
+        kv_tokens_retained=load.kv_tokens_retained,
     )
 
 
