@@ -40,4 +40,24 @@ def test_a_queue_that_stands_still_is_a_long_one() -> None:
     queue = QueueTime()
     queue.observe(0, 2, 0.0)
     queue.observe(1, 2, 0.1)
-    assert queue.estimate(2, 20.1) == pytest.approx(40.0)
+    assert queue.estimate(2, 40.1) == pytest.approx(40.2)
+
+
+def test_one_long_step_turns_no_crowd_away() -> None:
+    """Prompts of a crowd: sixteen are computed in one step of a second and a half, and the others' turn is next."""
+    queue = QueueTime()
+    queue.observe(16, 34, 0.0)
+    assert queue.estimate(34, 1.4) < 2.0
+    queue.observe(32, 18, 1.5)
+    assert queue.estimate(18, 2.9) < 4.0
+
+
+def test_steps_that_admit_many_and_few_by_turns_weigh_by_what_they_admit() -> None:
+    queue = QueueTime()
+    admitted, now = 0, 0.0
+    queue.observe(admitted, 9, now)
+    for _ in range(30):
+        for fresh, seconds in ((1, 1.0), (16, 1.0)):
+            admitted, now = admitted + fresh, now + seconds
+            queue.observe(admitted, 9, now)
+    assert queue.estimate(17, now) == pytest.approx(2.0, rel=0.2)

@@ -19,6 +19,8 @@ EVENT_BUCKET = 32
 """An event's bytes are a multiple of this: exact lengths of tokens tell an eavesdropper the topic (Whisper Leak).
 Padding makes that harder, not impossible.
 """
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+"""Made once: `json.dumps` would make one for every token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def status_body(status: int) -> Body:
 
 def event(body: Body) -> bytes:
     """One server-sent event. ASCII: some clients take U+2028 and its like for the end of a line."""
-    data = b"data: " + json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
+    data = b"data: " + _JSON.encode(body).encode("ascii")
     return data + b" " * (-(len(data) + 2) % EVENT_BUCKET) + b"\n\n"
 
 

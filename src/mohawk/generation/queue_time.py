@@ -5,16 +5,18 @@ Little's law: those who wait, times what each admission has taken lately. Time i
 
 from __future__ import annotations
 
-_WEIGHT = 0.2
-"""Of the newest interval in the running mean."""
+_KEPT = 0.8
+"""Of what earlier admissions weigh, at each that follows."""
 
 
 class QueueTime:
     """Watches a queue: how many were admitted in all, and how many wait."""
 
     def __init__(self) -> None:
-        self._interval = 0.0
-        """Between two admissions while somebody waits; nothing is known before the first."""
+        self._seconds = self._admissions = 0.0
+        """While somebody waited, the older the less. Both are kept, because a step admits many and the next one nobody
+        or one: the mean of such intervals is several times what each admission took.
+        """
         self._admitted = 0
         self._since: float | None = None
         """When somebody was last admitted, or began to wait."""
@@ -22,8 +24,8 @@ class QueueTime:
     def observe(self, admitted: int, waiting: int, now: float) -> None:
         fresh = admitted - self._admitted
         if fresh and self._since is not None:
-            interval = (now - self._since) / fresh
-            self._interval += (_WEIGHT if self._interval else 1.0) * (interval - self._interval)
+            self._seconds = _KEPT * self._seconds + now - self._since
+            self._admissions = _KEPT * self._admissions + fresh
         self._admitted = admitted
         if not waiting:
             self._since = None
@@ -31,8 +33,9 @@ class QueueTime:
             self._since = now
 
     def estimate(self, waiting: int, now: float) -> float:
-        """Seconds that one more would wait behind `waiting` others. A queue that does not move counts as slower than it
-        was.
+        """Seconds that one more would wait behind `waiting` others. A queue that does not move is expected to stand for
+        as long again: not each of its places, or one long step would turn everybody away.
         """
         stalled = 0.0 if self._since is None else now - self._since
-        return waiting * max(self._interval, stalled)
+        pace = self._seconds / self._admissions if self._admissions else 0.0
+        return waiting * pace + stalled
