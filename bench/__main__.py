@@ -1,5 +1,5 @@
 """`make bench`: the peer is built where it is not there, then every bench, one after the other; results go to
-bench/results/.
+bench/results/, plots of them to docs/plots/.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ BENCHES = (
     "bench.bench_tickets",
     "bench.bench_planner",
     "bench.bench_throughput",
+    "bench.bench_long_prompt",
+    "bench.bench_thousand",
+    "bench.bench_overload",
+    "bench.bench_failover",
+    "bench.plots",
 )
 
 

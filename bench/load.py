@@ -2,9 +2,12 @@
 
     python -m bench.load < job.json > result.json
 
-A job is {"server": address, "connect_first": whether the clock starts when all are connected, "sessions": [{"start":
-seconds, "pause": seconds between two requests, "requests": [{"prompt": token ids, "tokens": how many to ask for}]}]}.
-The result is {"began": of the monotonic clock, which all processes of a machine share, "processor_seconds": our own,
+A job is {"server": address, "connect_first": whether the clock starts when all are connected, "sources": from how many
+addresses of this machine they come, "named": whether each is opened at the server first (POST /v1/sessions, which only
+Mohawk has) and its requests name it, "at_once": how many requests may be under way, None for any number, "watch": a
+process of the server's, or None, "sessions": [{"start": seconds, "pause": seconds between two requests, "requests":
+[{"prompt": token ids, "tokens": how many to ask for}]}]}. The result is {"began": of the monotonic clock, which all
+processes of a machine share, "processor_seconds": our own from then on, "watched_seconds": that process' own,
 "answers": [`Answer`]}. Both servers speak the OpenAI API, so both get the same bytes.
 """
 
@@ -14,7 +17,6 @@ import asyncio
 import dataclasses
 import json
 import os
-import resource
 import ssl
 import sys
 import time
@@ -26,6 +28,7 @@ from typing import Any
 import h11
 
 from bench.answers import Answer
+from bench.machine import Meter
 
 NICE = 5
 CONNECTING_AT_ONCE = 16
@@ -69,8 +72,22 @@ class Connection:
     def is_reusable(self) -> bool:
         return self.http.our_state is h11.DONE and self.http.their_state is h11.DONE
 
+    @property
+    def is_closed(self) -> bool:
+        """By the server, which keeps no connection for ever that asks for nothing."""
+        return self.reader.at_eof()
+
     def close(self) -> None:
         self.writer.close()
+
+
+@dataclass(slots=True)
+class Client:
+    """One session. `name`: what the server calls it, "" where it knows none."""
+
+    number: int
+    connection: Connection | None = None
+    name: str = ""
 
 
 class Generator:
@@ -80,44 +97,63 @@ class Generator:
         roots = self._server["roots"]
         self._tls = ssl.create_default_context(cadata=Path(roots).read_text("ascii")) if roots else None
         self._door = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self._turns = asyncio.Semaphore(job["at_once"] or len(job["sessions"]))
         self._began = 0.0
         self.answers: list[Answer] = []
 
     async def run(self) -> dict[str, Any]:
         sessions = self._job["sessions"]
-        connections: list[Connection | None] = [None] * len(sessions)
+        clients = [Client(number) for number in range(len(sessions))]
         if self._job["connect_first"]:
-            connections = list(await asyncio.gather(*(self._connect() for _ in sessions)))
+            await asyncio.gather(*map(self._prepare, clients))
         self._began = time.monotonic()
-        await asyncio.gather(*map(self._session, range(len(sessions)), sessions, connections))
-        used = resource.getrusage(resource.RUSAGE_SELF)
+        meter = Meter(filter(None, (os.getpid(), self._job["watch"])))
+        await asyncio.gather(*map(self._session, clients, sessions))
         return {
             "began": self._began,
-            "processor_seconds": used.ru_utime + used.ru_stime,
+            "processor_seconds": meter.used(os.getpid()),
+            "watched_seconds": meter.used(self._job["watch"]) if self._job["watch"] else 0.0,
             "answers": [dataclasses.asdict(answer) for answer in self.answers],
         }
 
-    async def _connect(self) -> Connection:
-        async with self._door:
-            return Connection(*await asyncio.open_connection(self._server["host"], self._server["port"], ssl=self._tls))
+    async def _prepare(self, client: Client) -> None:
+        connection = client.connection = await self._connect(client.number)
+        if not self._job["named"]:
+            return
+        await connection.send(self._server, "/v1/sessions", {"model": self._server["model"]})
+        body = b"".join([bytes(event.data) async for event in connection.events() if isinstance(event, h11.Data)])
+        client.name = json.loads(body)["id"]
+        client.connection = self._again(connection)
 
-    async def _session(self, number: int, session: dict[str, Any], connection: Connection | None) -> None:
+    async def _connect(self, number: int) -> Connection:
+        own = (f"127.0.0.{1 + number % self._job['sources']}", 0)
+        host, port = self._server["host"], self._server["port"]
+        async with self._door:
+            return Connection(*await asyncio.open_connection(host, port, ssl=self._tls, local_addr=own))
+
+    async def _session(self, client: Client, session: dict[str, Any]) -> None:
         await asyncio.sleep(session["start"] - self._now())
         for turn, request in enumerate(session["requests"]):
             if turn:
                 await asyncio.sleep(session["pause"])
-            answer = Answer(number, turn, self._now(), asked=request["tokens"])
-            self.answers.append(answer)
-            try:
-                connection = connection or await self._connect()
-                await self._ask(connection, request, answer)
-            except (OSError, EOFError, h11.RemoteProtocolError) as error:
-                answer.error = type(error).__name__
-            answer.ended = self._now()
-            if connection is not None:
-                connection = self._again(connection)
-        if connection is not None:
-            connection.close()
+            async with self._turns:
+                await self._turn(client, turn, request)
+        if client.connection is not None:
+            client.connection.close()
+
+    async def _turn(self, client: Client, turn: int, request: dict[str, Any]) -> None:
+        answer = Answer(client.number, turn, self._now(), asked=request["tokens"])
+        self.answers.append(answer)
+        try:
+            if client.connection is None or client.connection.is_closed:
+                client.connection = await self._connect(client.number)
+            answer.connected = self._now()
+            await self._ask(client.connection, client.name, request, answer)
+        except (OSError, EOFError, h11.RemoteProtocolError) as error:
+            answer.error = type(error).__name__
+        answer.ended = self._now()
+        if client.connection is not None:
+            client.connection = self._again(client.connection)
 
     def _again(self, connection: Connection) -> Connection | None:
         if connection.is_reusable:
@@ -126,7 +162,7 @@ class Generator:
         connection.close()
         return None
 
-    async def _ask(self, connection: Connection, request: dict[str, Any], answer: Answer) -> None:
+    async def _ask(self, connection: Connection, name: str, request: dict[str, Any], answer: Answer) -> None:
         body = {
             "model": self._server["model"],
             "prompt": request["prompt"],
@@ -135,6 +171,8 @@ class Generator:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if name:
+            body["session_id"] = name
         await connection.send(self._server, "/v1/completions", body)
         rest = b""
         async for event in connection.events():

@@ -45,6 +45,12 @@ def resident_bytes(process: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_bytes(process: int) -> int:
+    """The most memory that was resident at any time."""
+    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+
+
 def busy_seconds() -> float:
     """What all processes have used so far."""
     fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:]

@@ -1,19 +1,21 @@
-"""The model that benches run: a random Llama of about half a billion parameters, made here once (bfloat16, sharded),
-and the same one as GGUF for the peer.
+"""The models that benches run: a random Llama of about half a billion parameters, made here once (bfloat16, sharded),
+the same one as GGUF for the peer, and a small one for what is not about computing.
 
-Each of its 32,000 tokens is a word of its own, so that a server which shows text as it comes shows every token; and it
-never ends an answer by itself, so that an answer has the length that was asked for.
+Each of their 32,000 tokens is a word of its own, so that a server which shows text as it comes shows every token; and
+they never end an answer by themselves, so that an answer has the length that was asked for.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent / ".models" / "random-0.5b-words"
+SMALL_FOLDER = FOLDER.with_name("random-small-words")
 GGUF = FOLDER.with_name(f"{FOLDER.name}.gguf")
 VOCABULARY = 32000
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
     "num_hidden_layers": 28,
@@ -22,6 +24,13 @@ SHAPE = {
     "vocab_size": VOCABULARY,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": False,
+}
+SMALL_SHAPE = SHAPE | {
+    "hidden_size": 128,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
 }
 SPECIAL = ("<pad>", "<s>", "</s>")
 END = 2
@@ -34,8 +43,15 @@ FIRST_WORD = len(SPECIAL) + 256 + 1
 def half_billion() -> Path:
     """The model folder, made on first use (about 15 s, 1 GB)."""
     if not (FOLDER / "tokenizer.json").exists():
-        _make(FOLDER)
+        _make(FOLDER, SHAPE)
     return FOLDER
+
+
+def small() -> Path:
+    """Eight million parameters and the same words, made on first use."""
+    if not (SMALL_FOLDER / "tokenizer.json").exists():
+        _make(SMALL_FOLDER, SMALL_SHAPE)
+    return SMALL_FOLDER
 
 
 def half_billion_gguf() -> Path:
@@ -55,12 +71,12 @@ def words() -> list[str]:
     return [*tokens, *(f"Ġw{number}" for number in range(len(tokens), VOCABULARY))]
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, shape: dict[str, Any]) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(**SHAPE, dtype=torch.bfloat16, bos_token_id=1, eos_token_id=END, pad_token_id=0)
+    config = LlamaConfig(**shape, dtype=torch.bfloat16, bos_token_id=1, eos_token_id=END, pad_token_id=0)
     model = LlamaForCausalLM(config).to(torch.bfloat16)
     with torch.no_grad():
         model.lm_head.weight[END] = 0  # a logit of zero is never the greatest of 32,000

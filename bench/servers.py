@@ -30,7 +30,9 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One that answers now. `roots`: whom to trust, None for plain HTTP. `processes`: role -> process id."""
+    """One that answers now. `roots`: whom to trust, None for plain HTTP. `log`: what it says while it runs.
+    `processes`: role -> process id.
+    """
 
     name: str
     host: str
@@ -38,6 +40,7 @@ class Server:
     model: str
     key: str
     roots: Path | None
+    log: Path
     processes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -56,18 +59,32 @@ class Capacity:
 
 
 @contextmanager
-def mohawk_server(model: Path, capacity: Capacity, workers: int = 2) -> Iterator[Server]:
+def mohawk_server(
+    model: Path, capacity: Capacity, workers: int = 2, spares: int = 0, settings: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """`settings`: MIE_* variables beside the defaults."""
     with tempfile.TemporaryDirectory(prefix="mohawk-bench-") as home:
         command = [sys.executable, "-P", "-m", "mohawk", "up", str(model), "--workers", str(workers), "--json"]
-        command += ["--port", "0", "--operator-port", "0", "--kv-tokens", str(capacity.kv_tokens)]
-        with _process(command, {"MIE_HOME": home}, Path(home) / "up.log", reads=True) as process:
-            facts = _read_document(process, Path(home) / "up.log")
+        command += [
+            "--spares",
+            str(spares),
+            "--port",
+            "0",
+            "--operator-port",
+            "0",
+            "--kv-tokens",
+            str(capacity.kv_tokens),
+        ]
+        log = Path(home) / "up.log"
+        with _process(command, {"MIE_HOME": home} | (settings or {}), log, reads=True) as process:
+            facts = _read_document(process, log)
             url = urlsplit(facts["OPENAI_BASE_URL"])
             assert url.hostname is not None
             assert url.port is not None
             key = Path(facts["api_key_file"]).read_text("ascii").strip()
             roles = {"controller": process.pid} | children(process.pid)
-            yield Server("mohawk", url.hostname, url.port, facts["model"], key, Path(facts["SSL_CERT_FILE"]), roles)
+            roots = Path(facts["SSL_CERT_FILE"])
+            yield Server("mohawk", url.hostname, url.port, facts["model"], key, roots, log, roles)
 
 
 @contextmanager
@@ -100,7 +117,7 @@ def peer_server(programs: Peer, model: Path, capacity: Capacity, workers: int = 
             _wait_for_health(ports[0], process, log)
             roles = {"server": process.pid}
             roles |= {f"rpc-{number}": one.pid for number, one in enumerate(rpc_servers, 1)}
-            yield Server("llama.cpp", "127.0.0.1", ports[0], "any", "", None, roles)
+            yield Server("llama.cpp", "127.0.0.1", ports[0], "any", "", None, log, roles)
 
 
 @contextmanager

@@ -1,0 +1,107 @@
+"""Claim: at three times the rate of requests that saturates it, the server still does at least 90 % of the useful work
+that it does at its best, and tells those whom it cannot serve within 50 ms.
+
+    python -m bench.bench_overload [--rounds 1] [--seconds 50] [--tokens 48] [--deadline 45] [--small]
+
+Random Llama of half a billion parameters, bfloat16, two workers, room for 32 answers at once, all else as `mohawk up`
+sets it. First 64 sessions ask as fast as they are answered: the most tokens per second that there are, `saturated`.
+Then requests arrive by chance and wait for nobody (a Poisson process), at 1 and at 3 times the rate that this is. Good
+is an answer that is complete within `deadline` seconds of its sending; goodput counts their tokens, from 20 s after the
+first request until the last one is sent. A refusal takes from the moment when its request could be sent on an open
+connection until its status line is there (`refused_p50`, `refused_p99`, in seconds). `unclear`: requests that ended
+neither complete nor with 429 or 503 and Retry-After; none may.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+
+from bench.answers import Outcome, arrivals, goodput, quantile, run_job, session
+from bench.machine import describe_machine, write_result
+from bench.models import half_billion, small
+from bench.servers import Capacity, Server, mohawk_server
+
+PROMPT_TOKENS = 32
+AT_ONCE = 32
+CROWD = 64
+SOURCES = 8
+RAMP_SECONDS = 20.0
+TIMES = (1, 3)
+Round = dict[str, float]
+
+
+def saturate(server: Server, tokens: int, seed: int) -> float:
+    """Tokens per second with more sessions than can run, while all of them ask."""
+    chance = random.Random(seed)
+    outcome = run_job(server.address, [session(2, PROMPT_TOKENS, tokens, chance) for _ in range(CROWD)])
+    if outcome.incomplete:
+        raise RuntimeError(f"{[answer.error for answer in outcome.answers]}")
+    ends = sorted(answer.ended for answer in outcome.answers)
+    begin, end = ends[AT_ONCE // 2], ends[-AT_ONCE]
+    return goodput(outcome.answers, begin, end, float("inf"))
+
+
+def offer(server: Server, rate: float, arguments: argparse.Namespace, seed: int) -> Round:
+    """`rate`: requests per second."""
+    chance = random.Random(seed)
+    times = arrivals(rate, arguments.seconds, chance)
+    asked = [session(1, PROMPT_TOKENS, arguments.tokens, chance, start=time) for time in times]
+    outcome = run_job(server.address, asked, connect_first=False, sources=SOURCES)
+    return describe(outcome, arguments.seconds, arguments.deadline)
+
+
+def describe(outcome: Outcome, seconds: float, deadline: float) -> Round:
+    answers = outcome.answers
+    complete = [answer for answer in answers if answer.is_complete]
+    refused = [answer for answer in answers if answer.is_refused]
+    waits = [answer.headed - answer.connected for answer in refused]
+    return {
+        "offered": len(answers),
+        "complete": len(complete),
+        "complete_in_time": sum(answer.seconds <= deadline for answer in complete),
+        "refused": len(refused),
+        "unclear": len(answers) - len(complete) - len(refused),
+        "goodput": goodput(answers, RAMP_SECONDS, seconds, deadline),
+        "seconds_p50": quantile([answer.seconds for answer in complete], 0.5),
+        "seconds_p99": quantile([answer.seconds for answer in complete], 0.99),
+    } | ({"refused_p50": quantile(waits, 0.5), "refused_p99": quantile(waits, 0.99)} if waits else {})
+
+
+def measure(server: Server, arguments: argparse.Namespace, seed: int) -> dict[str, Round]:
+    saturated = saturate(server, arguments.tokens, seed)
+    found = {"saturated": {"goodput": saturated, "requests_per_second": saturated / arguments.tokens}}
+    for times in TIMES:
+        found[f"{times}x"] = offer(server, times * saturated / arguments.tokens, arguments, seed)
+    peak = max(one["goodput"] for one in found.values())
+    found["3x"]["goodput_over_peak"] = found["3x"]["goodput"] / peak
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=50.0)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--deadline", type=float, default=45.0)
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    capacity = Capacity(AT_ONCE, AT_ONCE * (PROMPT_TOKENS + arguments.tokens))
+    rounds = []
+    with mohawk_server(small() if arguments.small else half_billion(), capacity) as server:
+        saturate(server, 4, 0)  # warms up
+        for number in range(1, arguments.rounds + 1):
+            rounds.append(measure(server, arguments, number))
+            print(number, rounds[-1], flush=True)
+    keys = [(load, key) for load, figures in rounds[0].items() for key in figures]
+    medians: dict[str, Round] = {load: {} for load in rounds[0]}
+    for load, key in keys:
+        medians[load][key] = round(statistics.median(one[load][key] for one in rounds if key in one[load]), 4)
+    profile = {"at_once": AT_ONCE, "tokens": arguments.tokens, "deadline": arguments.deadline}
+    name = "overload_small" if arguments.small else "overload"
+    write_result(name, describe_machine() | profile | medians | {"rounds": rounds})
+
+
+if __name__ == "__main__":
+    main()
