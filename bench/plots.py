@@ -17,7 +17,7 @@ import matplotlib
 matplotlib.use("svg")
 
 from matplotlib import pyplot
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bench.machine import RESULTS
 
@@ -47,7 +47,8 @@ STYLE = {
 Result = dict[str, Any]
 
 
-def plot_throughput(result: Result, axes: Axes) -> None:
+def plot_throughput(result: Result, figure: Figure) -> None:
+    axes = figure.subplots()
     counts = sorted(result["by_sessions"], key=int)
     for name, colour in COLOURS.items():
         rates = [result["by_sessions"][count][name]["whole"] for count in counts]
@@ -57,30 +58,34 @@ def plot_throughput(result: Result, axes: Axes) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("sessions at once")
     axes.set_ylabel("tokens per second")
+    axes.legend()
 
 
-def plot_long_prompt(result: Result, axes: Axes) -> None:
+def plot_long_prompt(result: Result, figure: Figure) -> None:
+    axes = figure.subplots()
     for name, colour in COLOURS.items():
         drawn = result["last_round"][name]
         begin = drawn["long_prompt_sent"]
         times = [number * drawn["span"] - begin for number in range(len(drawn["longest_gap_ms"]))]
         first = drawn["long_prompt_first_token"] - begin
-        axes.plot(times, drawn["longest_gap_ms"], color=colour, label=f"{name} (its first token after {first:.1f} s)")
+        axes.plot(times, drawn["longest_gap_ms"], color=colour, label=f"{name}: its first token after {first:.1f} s")
     axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
     axes.set_yscale("log")
     axes.set_xlabel("seconds since the prompt of 2,000 tokens was sent")
     axes.set_ylabel("longest wait of a reader, ms")
+    figure.legend(loc="outside upper center", ncols=2)
 
 
-def plot_failover(result: Result, axes: Axes) -> None:
-    for fault, label, colour in (("kill", "kill -9", OURS), ("stop", "SIGSTOP", PEER)):
+def plot_failover(result: Result, figure: Figure) -> None:
+    panels = figure.subplots(2, 1, sharex=True, sharey=True)
+    for axes, (fault, title) in zip(panels, (("kill", "kill -9"), ("stop", "SIGSTOP")), strict=True):
         counts = result["rounds"][fault][-1]["timeline"]
-        times = [number * result["span_width"] - result["span_before"] for number in range(len(counts))]
-        axes.step(times, counts, where="post", color=colour, label=label, linewidth=1.2)
-    axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("seconds since a stage was lost")
-    axes.set_ylabel(f"tokens of 8 streams in {1000 * result['span_width']:.0f} ms")
+        edges = [number * result["span_width"] - result["span_before"] for number in range(len(counts) + 1)]
+        axes.stairs(counts, edges, fill=True, color=OURS)
+        axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
+        axes.set_title(title, loc="left", fontsize=10)
+    panels[1].set_xlabel("seconds since the signal reached a stage")
+    figure.supylabel(f"tokens of 8 streams in {1000 * result['span_width']:.0f} ms", color=GREY, fontsize=10)
 
 
 PLOTS = {"throughput": plot_throughput, "long_prompt": plot_long_prompt, "failover": plot_failover}
@@ -90,9 +95,8 @@ def draw(name: str, result: Result, folder: Path = FOLDER) -> Path:
     """One plot as SVG; where it is."""
     folder.mkdir(parents=True, exist_ok=True)
     with pyplot.rc_context(STYLE):
-        figure, axes = pyplot.subplots(layout="constrained")
-        PLOTS[name](result, axes)
-        axes.legend()
+        figure = pyplot.figure(layout="constrained")
+        PLOTS[name](result, figure)
         path = folder / f"{name.replace('_', '-')}.svg"
         figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
         pyplot.close(figure)
