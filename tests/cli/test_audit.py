@@ -129,7 +129,7 @@ def test_a_join_token_is_on_record_before_it_is_shown(mohawk: Terminal) -> None:
     shown = json.loads(mohawk("pki", "token", "w1", "--controller", "10.0.0.5:8002", "--json").out)
     path = mohawk.home / "audit" / "commands.jsonl"
     assert mohawk("audit", "verify", path).code == 0
-    (entry,) = (json.loads(line) for line in mohawk("audit", "tail", path, "--json").out.splitlines())
+    _, entry = (json.loads(line) for line in mohawk("audit", "tail", path, "--json").out.splitlines())
     assert (entry["kind"], entry["subject"]) == ("token-issued", "spiffe://mesh.example/worker/w1")
     assert entry["details"]["token"] == shown["id"]
     assert entry["node"].startswith("command:uid-")
@@ -138,7 +138,6 @@ def test_a_join_token_is_on_record_before_it_is_shown(mohawk: Terminal) -> None:
 
 def test_no_token_is_issued_that_cannot_be_recorded(mohawk: Terminal) -> None:
     assert mohawk("pki", "init", "--domain", "mesh.example").code == 0
-    (mohawk.home / "audit").mkdir()
     (mohawk.home / "audit" / "commands.jsonl").write_text("somebody was here\n")
     answer = mohawk("pki", "token", "w1", "--controller", "10.0.0.5:8002")
     assert answer.code == 6

@@ -31,9 +31,11 @@ def log(mohawk: Terminal) -> Path:
 
 
 def entries(mohawk: Terminal) -> list[dict[str, Any]]:
-    """All of a log that verifies."""
+    """Of a log that verifies, all behind the first, which says that the authority was made."""
     assert mohawk("audit", "verify", log(mohawk)).code == 0
-    return [json.loads(line) for line in mohawk("audit", "tail", log(mohawk), "--json").out.splitlines()]
+    first, *others = map(json.loads, mohawk("audit", "tail", log(mohawk), "--json").out.splitlines())
+    assert first["kind"] == "authority-created"
+    return others
 
 
 def the_entry(mohawk: Terminal) -> tuple[str, str, dict[str, str]]:
@@ -43,7 +45,7 @@ def the_entry(mohawk: Terminal) -> tuple[str, str, dict[str, str]]:
 
 
 def break_log(mohawk: Terminal) -> None:
-    log(mohawk).parent.mkdir(exist_ok=True)
+    log(mohawk).parent.mkdir(parents=True, exist_ok=True)
     log(mohawk).write_text("somebody was here\n")
 
 
@@ -56,6 +58,22 @@ def write_policy(mohawk: Terminal) -> Path:
     path = mohawk.home / "policy.yaml"
     path.write_bytes(SOFTWARE)
     return path
+
+
+def test_the_authority(mohawk: Terminal, authority: AuthorityFolder) -> None:
+    (line,) = mohawk("audit", "tail", log(mohawk), "--json").out.splitlines()
+    entry = json.loads(line)
+    assert (entry["kind"], entry["subject"]) == ("authority-created", "mesh.example")
+    (root,) = authority.root_set().roots
+    assert entry["details"] == {"root": root.pin}
+
+
+def test_an_authority_that_cannot_be_recorded_is_not_made(mohawk: Terminal) -> None:
+    break_log(mohawk)
+    answer = mohawk("pki", "init")
+    assert answer.code == 6
+    assert not AuthorityFolder(mohawk.home / "pki").exists
+    assert not list((mohawk.home / "pki").glob("*.key")) + list((mohawk.home / "pki").glob("*.pem"))
 
 
 def test_the_tpm_that_an_operator_named(mohawk: Terminal, authority: AuthorityFolder) -> None:

@@ -33,6 +33,7 @@ class EventKind(Enum):
     TOKEN_ISSUED = "token-issued"  # noqa: S105 - the kind of an event, not a secret
     JOIN_ACCEPTED = "join-accepted"
     JOIN_REFUSED = "join-refused"
+    AUTHORITY_CREATED = "authority-created"
     IDENTITY_ISSUED = "identity-issued"
     LEAF_RENEWED = "leaf-renewed"
     RENEWAL_REFUSED = "renewal-refused"

@@ -51,7 +51,8 @@ def init(
     if AuthorityFolder(path).exists:
         raise UsageError(f"{path} holds an authority already", hint="use `mohawk pki show` or another folder")
     password = PasswordSource(password_file).to_make("the authority's keys")
-    AuthorityFolder(path, password).initialise(domain, _now())
+    with command_log() as record:
+        AuthorityFolder(path, password).initialise(domain, _now(), record)
     if json:
         print_json({"folder": str(path), "domain": domain, "encrypted": password is not None})
         return

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mohawk.checkpoint.reader import read_card
+from mohawk.cli.command_log import command_log
 from mohawk.cli.places import Places
 from mohawk.errors import UsageError
 from mohawk.host.authority import DEFAULT_DOMAIN, AuthorityFolder
@@ -42,7 +43,8 @@ def prepare_authority(places: Places, now: datetime, password: bytes | None = No
     """
     authority = AuthorityFolder(places.pki, password)
     if not authority.exists:
-        authority.initialise(DEFAULT_DOMAIN, now)
+        with command_log() as record:
+            authority.initialise(DEFAULT_DOMAIN, now, record)
     operator = authority.issue_node(Role.OPERATOR, "operator", now, LEAF_MAXIMUM)
     write_node_identity(places.operator, operator, authority.pins(), authority.policy())
     return authority

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from mohawk.audit.events import AuditEvent, EventKind, RecordEvent
 from mohawk.crypto import canonical, x509
 from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey, is_encrypted
 from mohawk.errors import ArtifactError, IdentityError, PolicyError, UsageError
@@ -72,9 +73,11 @@ class AuthorityFolder:
     def domain(self) -> str:
         return self.read("domain").decode("ascii", "replace").strip()
 
-    def initialise(self, domain: str, now: datetime) -> None:
-        """Make all keys, and the certificate policy if there is none yet. Raises UsageError when the folder holds an
-        authority already: overwriting one strands its nodes.
+    def initialise(self, domain: str, now: datetime, record: RecordEvent = lambda _event: None) -> None:
+        """Make all keys, and the certificate policy if there is none yet. On record, with the root's pin, before any
+        of them is written (N04).
+
+        Raises UsageError when the folder holds an authority already: overwriting one strands its nodes.
         """
         if self.exists:
             raise UsageError(
@@ -87,6 +90,7 @@ class AuthorityFolder:
         root = self.new_root(now)
         issuing = self.new_issuing(root, now)
         publisher = PublisherKey.generate()
+        record(AuditEvent(EventKind.AUTHORITY_CREATED, domain, {"root": root.certificate.pin}))
         write_file(self.folder / "domain", domain.encode("ascii"))
         self.write_key("root.key", root.key)
         self.write_roots(RootSet(0, (root.certificate,)), b"")
