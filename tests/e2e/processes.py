@@ -107,6 +107,10 @@ class Up(Mohawk):
     def root(self) -> str:
         return str(self.ready["SSL_CERT_FILE"])
 
+    @property
+    def model(self) -> str:
+        return str(self.ready["model"])
+
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return command(self.home, *arguments, **options)
 

@@ -9,13 +9,27 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 
 from mohawk.contract.messages import WorkerState
-from tests.e2e.processes import Up
 from tests.support.folders import change_config
 from tests.support.models import build_model
+
+
+class Served(Protocol):
+    """A cluster that serves: `Up`, or one on several hosts. `root`: whom to trust."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    def status(self) -> dict[str, Any]: ...
 
 
 def build_endless(folder: Path, context: int) -> Path:
@@ -29,7 +43,7 @@ def build_endless(folder: Path, context: int) -> Path:
     return folder
 
 
-def client(up: Up, timeout: float = 30) -> httpx.Client:
+def client(up: Served, timeout: float = 30) -> httpx.Client:
     context = ssl.create_default_context(cafile=up.root)
     headers = {"authorization": f"Bearer {up.key}"}
     return httpx.Client(base_url=up.url, verify=context, headers=headers, trust_env=False, timeout=timeout)
@@ -67,9 +81,9 @@ class Stream:
 class Streams:
     """Several answers at once, each read by a thread of its own."""
 
-    def __init__(self, up: Up, prompts: list[list[int]], tokens: int, **more: object) -> None:
+    def __init__(self, up: Served, prompts: list[list[int]], tokens: int, **more: object) -> None:
         self._up = up
-        self._body = {"model": up.ready["model"], "max_tokens": tokens, "temperature": 0} | {
+        self._body = {"model": up.model, "max_tokens": tokens, "temperature": 0} | {
             "stream": True,
             "return_token_ids": True,
             **more,
@@ -104,7 +118,7 @@ class Streams:
                 stream.take(event)
 
 
-def wait_for_spares(up: Up, count: int, seconds: float = 60) -> None:
+def wait_for_spares(up: Served, count: int, seconds: float = 60) -> None:
     """Until so many stand by with a stage that they hold ready."""
     deadline = time.monotonic() + seconds
     while (

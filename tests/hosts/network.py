@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 SUBNET = "10.77.0"
+CLONE_NEWNET = 0x40000000
 
 
 def missing() -> str:
@@ -47,6 +50,17 @@ class Host:
     def cut(self, *, down: bool = True) -> None:
         """Pull this host's cable, or plug it in again."""
         _ip("-n", self.switch, "link", "set", f"p{self.name}", "down" if down else "up")
+
+    def isolate(self, *, on: bool = True) -> None:
+        """Hosts that are isolated, all together, do not reach each other; the others reach them all. Nobody is told."""
+        state = "on" if on else "off"
+        _ip("-n", self.switch, "link", "set", f"p{self.name}", "type", "bridge_slave", "isolated", state)
+
+    def enter(self) -> None:
+        """From here on this thread, and those that it starts, are on this host. (os.setns comes with Python 3.12.)"""
+        with Path("/run/netns", self.namespace).open("rb") as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "this thread does not come into another network namespace")
 
 
 @contextmanager
