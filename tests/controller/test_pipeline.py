@@ -71,7 +71,7 @@ def begin(*numbers: int, workers: tuple[str, ...] = ("w1",)) -> tuple[Pipeline, 
     pipeline = plain_pipeline(lambda _step: None, *workers, clock=lambda: story.now)
     pipeline.listener = story
     for number in numbers:
-        pipeline.send(replace(make_order(), number=number), 5.0)
+        pipeline.send(replace(make_order(), number=number), 5.0, 1.0)
         story.now += 0.1
     return pipeline, story
 
@@ -114,10 +114,10 @@ def test_a_result_is_void_when_the_loss_of_an_earlier_step_breaks_the_chain() ->
 def test_a_step_held_back_by_workers_who_answer_heartbeats_breaks_the_chain() -> None:
     pipeline, story = begin(1)
     story.now = 104.9
-    pipeline.check_deadlines()
+    pipeline.check_deadlines(in_haste=False)
     assert story.broken == []
     story.now = 105.1
-    pipeline.check_deadlines()
+    pipeline.check_deadlines(in_haste=False)
     assert story.broken == [(None, "step_overdue")]
 
 
