@@ -211,8 +211,6 @@ class Failover:
         spare.events = self._pipeline
         self._fail(lost.name)
         cluster.replace(stage, spare)
-        if spare.is_gone:  # while it was loading: nobody else will say so
-            return
         await lost.close()
 
     def _take_spare(self, layers: LayerRange) -> Member | None:

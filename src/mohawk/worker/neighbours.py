@@ -44,7 +44,7 @@ class Watch:
             return
         heard, self._heard = self._heard, link.activity
         self._silent = 0 if self._heard != heard or link.is_paused else self._silent + 1
-        if self._silent > SILENT_BEATS:  # the first of these beats may have followed the last byte at once
+        if self._silent >= SILENT_BEATS:
             self._on_silent()
             return
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self.beat)
