@@ -66,7 +66,7 @@ def test_a_step_that_is_lost_with_its_ticket_fails_alone() -> None:
     pipeline.listener = story
     pipeline.rekey(1, (ends.writer(route),), "w1")
     for number in (1, 2, 3):
-        pipeline.send(replace(make_order(), number=number), 5.0)
+        pipeline.send(replace(make_order(), number=number), 5.0, 1.0)
     assert story.ends() == ([1, 3], [2], 0)
 
 
@@ -75,7 +75,7 @@ def test_a_last_step_that_is_lost_is_not_waited_for_for_ever() -> None:
     pipeline = Pipeline(lambda _step: None, note=Heard().note, clock=lambda: story.now)
     pipeline.listener = story
     pipeline.rekey(1, (make_ends().writer(make_route(stage=0)),), "w1")
-    pipeline.send(make_order(), 5.0)
+    pipeline.send(make_order(), 5.0, 1.0)
     story.now += 5.1
-    pipeline.check_deadlines()
+    pipeline.check_deadlines(in_haste=False)
     assert story.ends() == ([], [], 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, StepFailure, StepResult
 from mohawk.controller.pipeline import Pipeline, StepListener, split_order
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, WorkerLostError
 from mohawk.generation.batcher import Batcher
@@ -71,7 +71,7 @@ def begin(*numbers: int, workers: tuple[str, ...] = ("w1",)) -> tuple[Pipeline, 
     pipeline = plain_pipeline(lambda _step: None, *workers, clock=lambda: story.now)
     pipeline.listener = story
     for number in numbers:
-        pipeline.send(replace(make_order(), number=number), 5.0)
+        pipeline.send(replace(make_order(), number=number), 5.0, 1.0)
         story.now += 0.1
     return pipeline, story
 
@@ -114,10 +114,10 @@ def test_a_result_is_void_when_the_loss_of_an_earlier_step_breaks_the_chain() ->
 def test_a_step_held_back_by_workers_who_answer_heartbeats_breaks_the_chain() -> None:
     pipeline, story = begin(1)
     story.now = 104.9
-    pipeline.check_deadlines()
+    pipeline.check_deadlines(in_haste=False)
     assert story.broken == []
     story.now = 105.1
-    pipeline.check_deadlines()
+    pipeline.check_deadlines(in_haste=False)
     assert story.broken == [(None, "step_overdue")]
 
 
@@ -152,3 +152,28 @@ def test_only_the_last_stage_answers_a_step() -> None:
         pipeline.on_result("w1", result(1))
     pipeline.on_result("w2", result(1))
     assert story.ends() == ([1], [], 0)
+
+
+def test_a_step_is_given_up_sooner_where_somebody_stands_by():
+    pipeline, story = begin(1, 2)
+    story.now += 0.7
+    pipeline.on_result("w1", result(1))
+    story.now += 0.9
+    pipeline.check_deadlines(in_haste=True)
+    assert story.broken == [], "it counts from when the step before it came back"
+    story.now += 0.2
+    pipeline.check_deadlines(in_haste=False)
+    assert story.broken == []
+    pipeline.check_deadlines(in_haste=True)
+    assert story.broken == [(None, "step_overdue")]
+
+
+def test_a_silent_neighbour_breaks_the_chain_also_while_nothing_is_under_way():
+    pipeline, story = begin(workers=("w1", "w2"))
+    pipeline.on_silence("w1", NeighbourSilent(7, is_next=True))
+    assert story.broken == [], "of another route"
+    pipeline.on_silence("w1", NeighbourSilent(1, is_next=True))
+    pipeline.on_silence("w2", NeighbourSilent(1, is_next=False))
+    assert story.broken == [(None, "chain_broken")] * 2
+    with pytest.raises(MessageError, match="twice"):
+        pipeline.on_silence("w1", NeighbourSilent(1, is_next=True))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 SUBNET = "10.77.0"
 CLONE_NEWNET = 0x40000000
+NOBODY = "02:00:00:00:00:01"
+"""No card on the switch has this address."""
 
 
 def missing() -> str:
@@ -46,6 +48,13 @@ class Host:
         """`address:port` of every TCP port that is open here."""
         answer = subprocess.run([*self.inside, "ss", "-Hltn"], capture_output=True, text=True, check=True)
         return {line.split()[3] for line in answer.stdout.splitlines()}
+
+    def lose(self, other: Host, *, lost: bool = True) -> None:
+        """What is sent from here to `other` is lost on its way, and nobody is told; or arrives again."""
+        if lost:
+            _ip("-n", self.namespace, "neighbour", "replace", other.address, "lladdr", NOBODY, "dev", "eth0")
+        else:
+            _ip("-n", self.namespace, "neighbour", "delete", other.address, "dev", "eth0")
 
     def cut(self, *, down: bool = True) -> None:
         """Pull this host's cable, or plug it in again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -24,12 +24,16 @@ from mohawk.nouns.model import DataType, LayerRange
 from mohawk.nouns.plan import Plan, PlannedStage
 from mohawk.transport.dial import Target
 from mohawk.worker import chain as chain_room
+from mohawk.worker import neighbours as neighbours_room
+from tests.simulation import clock
 from tests.simulation.network import Network, Process, Weather
 from tests.simulation.stage import END, VOCABULARY, letter
-from tests.simulation.worker import Load, Loaded, Machine, PlainTickets, Worker, admit_step
+from tests.simulation.worker import Load, Loaded, Machine, PlainTickets, SimulatedWatch, Worker, admit_step
 
 CONTROLLER = "controller"
 LOAD_PATIENCE_SECONDS = 30.0
+READY_SECONDS = 10.0
+"""Then every spare is found, and holds a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +174,21 @@ def simulated(network: Network) -> Iterator[None]:
         for room in (cluster_room, member_room):
             stack.enter_context(patch.object(room, "dial", network.dial))
         stack.enter_context(patch.object(chain_room, "admit_from_dialler", admit_step))
+        stack.enter_context(patch.object(neighbours_room, "Watch", SimulatedWatch))
         yield
+
+
+def perform(shape: Shape, story: Callable[[SimulatedController], Awaitable[None]]) -> None:
+    """A cluster in virtual time, its spares ready, and what happens to it."""
+
+    async def main() -> None:
+        controller = SimulatedController(shape)
+        with simulated(controller.network):
+            await controller.start()
+            await asyncio.sleep(READY_SECONDS)
+            try:
+                await story(controller)
+            finally:
+                await controller.stop()
+
+    clock.run(main())

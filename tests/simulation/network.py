@@ -148,6 +148,8 @@ class SimulatedLink:
         self.is_dialled = is_dialled
         self.purpose = purpose
         self.is_closing = False
+        self.write_paused = False
+        self.activity = 0
         self.error: MohawkError | None = None
         self.on_message: Callable[..., None] = _unexpected
         self.on_closed: Callable[..., None] = _nothing
@@ -158,7 +160,7 @@ class SimulatedLink:
         self._free_at = 0.0
         self._under_way: deque[tuple[object, object]] = deque()
         self._unread: deque[tuple[object, object]] = deque()
-        self._is_paused = False
+        self.is_paused = False
         self._reply: asyncio.Future[object] | None = None
         self._expected: tuple[type, ...] = ()
 
@@ -208,11 +210,11 @@ class SimulatedLink:
             self.send(Failure(error.code, error.message))
 
     def pause_reading(self) -> None:
-        self._is_paused = True
+        self.is_paused = True
 
     def resume_reading(self) -> None:
-        self._is_paused = False
-        while self._unread and not self._is_paused:
+        self.is_paused = False
+        while self._unread and not self.is_paused:
             self._take(*self._unread.popleft())
 
     def close(self) -> None:
@@ -262,9 +264,10 @@ class SimulatedLink:
     def _take(self, message: object, body: object) -> None:
         if self.is_closing:
             return
-        if self._is_paused:
+        if self.is_paused:
             self._unread.append((message, body))
             return
+        self.activity += 1
         try:
             if self.admit is not None:
                 message = self.admit(message, len(body[0]) if isinstance(body, tuple) else 0)

@@ -14,12 +14,13 @@ from typing import Any
 
 from mohawk.channel.replay import refused
 from mohawk.contract.messages import Heartbeat, HeartbeatReply, Purpose, Route, RouteReady, WorkerState
-from mohawk.contract.steps import StagePart, Step
+from mohawk.contract.steps import Pulse, StagePart, Step
 from mohawk.errors import MohawkError, UnavailableError
 from mohawk.identity.names import Role
 from mohawk.nouns.model import LayerRange
 from mohawk.transport.dial import Target
-from mohawk.worker.chain import NEXT_STAGE_SECONDS, Chain
+from mohawk.worker.chain import NEXT_STAGE_SECONDS, Chain, hear_pulse
+from mohawk.worker.neighbours import Watch
 from mohawk.worker.runner import Outcome
 from tests.simulation.network import Network, Process, SimulatedLink
 from tests.simulation.stage import Rows, ToyStage
@@ -155,7 +156,8 @@ class Worker(Process):
     async def _dial_next(self, route: Route) -> SimulatedLink:
         assert route.next is not None
         target = Target(route.next.host, route.next.port, Role.WORKER, route.next.name)
-        return await self._network.dial(SimpleNamespace(process=self), target, Purpose.STEP, NEXT_STAGE_SECONDS)
+        context = SimpleNamespace(process=self)
+        return await self._network.dial(context, target, Purpose.STEP, NEXT_STAGE_SECONDS, on_message=hear_pulse)
 
     def _on_message(self, link: SimulatedLink, message: object, _body: object) -> None:
         match message:
@@ -206,6 +208,13 @@ class Worker(Process):
         self._restart(self.name)
 
 
+class SimulatedWatch(Watch):
+    """Whoever is frozen neither sends a pulse nor counts any."""
+
+    def beat(self) -> None:
+        self._link.owner.do(super().beat)  # type: ignore[attr-defined]
+
+
 class PlainTickets:
     """In place of a `TicketWriter`: a ticket is the part itself."""
 
@@ -214,7 +223,7 @@ class PlainTickets:
         return part
 
 
-def admit_step(_purpose: Purpose, step: Step, _body_length: int) -> Step:
+def admit_step(_purpose: Purpose, step: Step | Pulse, _body_length: int) -> Step | Pulse:
     """In place of `admit_from_dialler`: nothing was encoded."""
     return step
 

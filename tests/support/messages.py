@@ -58,7 +58,9 @@ from mohawk.contract.probing import LinkProbed, ProbeLink, ProbePoint, ProbeStag
 from mohawk.contract.steps import (
     ElementType,
     Growth,
+    NeighbourSilent,
     Opening,
+    Pulse,
     SampledToken,
     Segment,
     Source,
@@ -123,6 +125,8 @@ EXAMPLES: tuple[Message, ...] = (
         5, (SampledToken(1, 400, failed=True), SampledToken(9, 3, TokenLogprobs(-0.5, (3, 4), (-0.5, -2.0)))), 31_000
     ),
     StepFailure(5, "unavailable", "no room"),
+    Pulse(),
+    NeighbourSilent(3, True),
     StatusRequest(),
     StatusReply(
         software="mohawk 0.1",

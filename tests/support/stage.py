@@ -13,7 +13,7 @@ from mohawk.channel.frames import step_limits
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_listener
 from mohawk.contract.messages import Purpose
-from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, StepFailure, StepResult
 from mohawk.controller.delivery import deliver_slices
 from mohawk.controller.keys import KeyRelease
 from mohawk.controller.member import Member
@@ -50,6 +50,9 @@ class Answers:
     def on_failure(self, _worker: str, failure: StepFailure) -> None:
         self.heard.append(failure)
         self.happened.set()
+
+    def on_silence(self, _worker: str, silence: NeighbourSilent) -> None:
+        raise AssertionError(silence)
 
     def on_refused_tickets(self, _worker: str, count: int) -> None:
         self.refused_tickets += count

@@ -23,7 +23,7 @@ from mohawk.contract import probing as p
 from mohawk.contract import trust as t
 from mohawk.contract.admission import messages_from_dialler
 from mohawk.contract.messages import Purpose
-from mohawk.contract.steps import Step, StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, Pulse, Step, StepFailure, StepResult
 from mohawk.errors import PolicyError
 from mohawk.identity.names import Role
 
@@ -82,6 +82,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
         Parties(Role.WORKER, Role.WORKER): MappingProxyType(
             {
                 Step: _OWN,  # from the predecessor that the controller's route names
+                Pulse: _ANY,
             }
         ),
         Parties(Role.WORKER, Role.CONTROLLER): MappingProxyType(
@@ -101,6 +102,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
                 m.SliceStored: _OWN,
                 StepResult: _OWN,  # from the last stage
                 StepFailure: _ANY,
+                NeighbourSilent: _OWN,  # of its two neighbours in the chain
             }
         ),
         Parties(Role.OPERATOR, Role.CONTROLLER): MappingProxyType(

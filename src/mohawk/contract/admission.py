@@ -18,7 +18,7 @@ from mohawk.contract import probing as p
 from mohawk.contract import trust as t
 from mohawk.contract.codec import decode, decode_part
 from mohawk.contract.messages import Message, Purpose
-from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, Pulse, StagePart, Step, StepFailure, StepResult
 from mohawk.errors import MessageError
 
 _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
@@ -39,7 +39,7 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
             }
         ),
         Purpose.SLICE: frozenset({m.OfferSlice, m.OfferTokenizer, m.SliceChunk}),
-        Purpose.STEP: frozenset({Step}),
+        Purpose.STEP: frozenset({Step, Pulse}),
         Purpose.OPERATOR: frozenset(
             {
                 m.StatusRequest,
@@ -72,11 +72,12 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
                 t.RenewalRequest,
                 StepResult,
                 StepFailure,
+                NeighbourSilent,
                 m.Failure,
             }
         ),
         Purpose.SLICE: frozenset({m.SliceOffset, m.SliceStored, m.Failure}),
-        Purpose.STEP: frozenset(),
+        Purpose.STEP: frozenset({Pulse}),
         Purpose.OPERATOR: frozenset({m.StatusReply, o.NodeVerdict, o.ChangeShown, o.ChangesListed, o.Done, m.Failure}),
     }
 )

@@ -36,7 +36,15 @@ from mohawk.contract.operating import (
     WithdrawChange,
 )
 from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProbed
-from mohawk.contract.steps import MAXIMUM_ROWS_PER_STEP, ElementType, Step, StepFailure, StepResult
+from mohawk.contract.steps import (
+    MAXIMUM_ROWS_PER_STEP,
+    ElementType,
+    NeighbourSilent,
+    Pulse,
+    Step,
+    StepFailure,
+    StepResult,
+)
 from mohawk.contract.trust import MAXIMUM_LIST, RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.ids import check_digest, check_node_name, parse_slice_id
 
@@ -365,6 +373,8 @@ Message: TypeAlias = (
     | Step
     | StepResult
     | StepFailure
+    | Pulse
+    | NeighbourSilent
     | StatusRequest
     | StatusReply
     | AttestOrder

@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "probe_stage", "stage_probed", "probe_link", "link_probed", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "offer_tokenizer", "step", "step_result", "step_failure", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "drain_worker", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "probe_stage", "stage_probed", "probe_link", "link_probed", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "offer_tokenizer", "step", "step_result", "step_failure", "pulse", "neighbour_silent", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "drain_worker", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,8 @@ class Envelope(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEP_RESULT_FIELD_NUMBER: _ClassVar[int]
     STEP_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PULSE_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOUR_SILENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_REQUEST_FIELD_NUMBER: _ClassVar[int]
     STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
     ATTEST_ORDER_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,8 @@ class Envelope(_message.Message):
     step: Step
     step_result: StepResult
     step_failure: StepFailure
+    pulse: Pulse
+    neighbour_silent: NeighbourSilent
     status_request: StatusRequest
     status_reply: StatusReply
     attest_order: AttestOrder
@@ -138,7 +142,7 @@ class Envelope(_message.Message):
     done: Done
     renewal_request: RenewalRequest
     renewal_grant: RenewalGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., probe_stage: _Optional[_Union[ProbeStage, _Mapping]] = ..., stage_probed: _Optional[_Union[StageProbed, _Mapping]] = ..., probe_link: _Optional[_Union[ProbeLink, _Mapping]] = ..., link_probed: _Optional[_Union[LinkProbed, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., offer_tokenizer: _Optional[_Union[OfferTokenizer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., drain_worker: _Optional[_Union[DrainWorker, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., probe_stage: _Optional[_Union[ProbeStage, _Mapping]] = ..., stage_probed: _Optional[_Union[StageProbed, _Mapping]] = ..., probe_link: _Optional[_Union[ProbeLink, _Mapping]] = ..., link_probed: _Optional[_Union[LinkProbed, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., offer_tokenizer: _Optional[_Union[OfferTokenizer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., neighbour_silent: _Optional[_Union[NeighbourSilent, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., drain_worker: _Optional[_Union[DrainWorker, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("purpose", "software", "deny_list", "takes_over")
@@ -561,6 +565,18 @@ class StepFailure(_message.Message):
     code: str
     message: str
     def __init__(self, number: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Pulse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NeighbourSilent(_message.Message):
+    __slots__ = ("epoch", "is_next")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    IS_NEXT_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    is_next: bool
+    def __init__(self, epoch: _Optional[int] = ..., is_next: _Optional[bool] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

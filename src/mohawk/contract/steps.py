@@ -136,6 +136,21 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """Between neighbours in the chain, in both directions: the connection carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourSilent:
+    """On this epoch's route nothing arrives any more from the stage behind the sender (`is_next`) or before it. It
+    names no worker: a stage can accuse its two neighbours only.
+    """
+
+    epoch: int
+    is_next: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StepFailure:
     number: int
     code: str

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from mohawk.artifact.strict_json import JsonObject
 from mohawk.contract.steps import SampledToken, StepResult
-from mohawk.controller.pipeline import Pipeline
+from mohawk.controller.pipeline import Pipeline, StepOverdueError
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError, UsageError
@@ -33,7 +33,7 @@ from mohawk.nouns.tools import CallStyle
 
 log = logging.getLogger(__name__)
 
-DEADLINE_CHECK_SECONDS = 0.25
+DEADLINE_CHECK_SECONDS = 0.1
 LONGEST_QUEUE_SECONDS = 30.0
 """Whoever would wait longer is told at once, before anything is computed for it: few clients are that patient, and what
 is computed for those who left is lost to those who stay.
@@ -75,6 +75,8 @@ class Engine:
         """The chain is broken and cannot be repaired for now."""
         self.repair: Callable[[str | None, MohawkError], None] = lambda _worker, error: self.end(error)
         """Told that the chain broke, by whose loss if that is known."""
+        self.can_replace: Callable[[], bool] = lambda: False
+        """Whether somebody stands by who could take a stage."""
         pipeline.listener = self
 
     @property
@@ -241,6 +243,8 @@ class Engine:
             self.on_broken(None, error)
 
     def on_broken(self, worker: str | None, error: MohawkError) -> None:
+        if isinstance(error, StepOverdueError):
+            self._batcher.pace.doubt()
         self.hold()
         self.repair(worker, error)
 
@@ -288,9 +292,20 @@ class Engine:
             if order is None:
                 return
             try:
-                self._pipeline.send(order, self._batcher.pace.patience(len(order.token_ids)))
+                self._pipeline.send(order, *self._patience(order))
             except MohawkError as error:
                 self.on_broken(None, error)
+
+    def _patience(self, order: StepOrder) -> tuple[float, float]:
+        """Seconds until this step is late, and until it is suspect. Where a grammar is followed it is not before it is
+        late: the last stage may wait for the process that follows it.
+        """
+        pace, tokens = self._batcher.pace, len(order.token_ids)
+        patience = pace.patience(tokens)
+        requests = (self._requests.get(segment.sequence) for segment in order.segments)
+        if any(one is not None and one.sequence.request.sampling.grammar is not None for one in requests):
+            return patience, patience
+        return patience, pace.haste(tokens, self._pipeline.stages)
 
     def _is_pausing(self) -> bool:
         """Whether something is to be done between two steps; begun when the last one under way has landed."""
@@ -318,7 +333,7 @@ class Engine:
     async def _watch_deadlines(self) -> None:
         while True:
             await asyncio.sleep(DEADLINE_CHECK_SECONDS)
-            self._pipeline.check_deadlines()
+            self._pipeline.check_deadlines(in_haste=self.can_replace())
 
     def _check_tokens(self, result: StepResult) -> Mapping[int, int]:
         """Sequence -> token. Raises MessageError: an id outside the vocabulary has no text, and no row to continue

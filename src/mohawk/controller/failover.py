@@ -23,12 +23,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
-from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.controller.blame import Blame
 from mohawk.controller.cluster import Cluster, StageUnroutedError
 from mohawk.controller.engine import Engine
-from mohawk.controller.member import Member
-from mohawk.controller.pipeline import Pipeline, StepOverdueError
-from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, RemoteError, UnavailableError, WorkerLostError
+from mohawk.controller.member import Member, Quiet
+from mohawk.controller.pipeline import NeighbourSilentError, Pipeline, StepOverdueError
+from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, UnavailableError, WorkerLostError
 from mohawk.nouns.model import LayerRange
 from mohawk.planning.breaker import Breaker
 from mohawk.planning.repair import (
@@ -36,7 +36,6 @@ from mohawk.planning.repair import (
     StageTime,
     choose_readiness,
     choose_replacement,
-    find_holdup,
     find_slow_stage,
 )
 from mohawk.transport.dial import Target
@@ -83,6 +82,7 @@ class Failover:
         self._pipeline = pipeline
         self._targets = {target.name: target for target in targets}
         self._hooks = hooks
+        self._blame = Blame(cluster)
         self._breakers = {target.name: Breaker() for target in targets}
         self._drained: set[str] = set()
         self._came = asyncio.Event()
@@ -101,6 +101,7 @@ class Failover:
         """From now on the chain is kept whole."""
         loop = asyncio.get_running_loop()
         self._engine.repair = self.on_broken
+        self._engine.can_replace = self._can_replace
         self._tasks = [loop.create_task(self._tend()), loop.create_task(self._watch_speed())]
 
     async def close(self) -> None:
@@ -115,10 +116,13 @@ class Failover:
 
     def on_broken(self, worker: str | None, error: MohawkError) -> None:
         """The engine holds already."""
+        if isinstance(error, NeighbourSilentError) and not self._blame.hear(error) and self.is_repairing:
+            return  # of a route that is being replaced
+        self._blame.look_again()
         log.warning("the chain is broken%s: %s", f" at {worker}" if worker else "", error.message)
         self._is_broken = True
         if worker is None:
-            self._blame(error)
+            self._blame_overdue(error)
         if not self.is_repairing:  # else it is the same loss, heard twice
             self._in_vain = 0 if self._pipeline.take_progress() else self._in_vain + 1
             if self._in_vain >= REPAIRS_IN_VAIN:
@@ -170,13 +174,15 @@ class Failover:
     async def _mend(self, error: MohawkError) -> None:
         cluster = self._cluster
         cluster.leave_chain()
+        for member in (await self._blame.judge())[: len(cluster.spares)]:
+            self._cut(member, error)
         while (stage := next((i for i, member in enumerate(cluster.members) if member.is_gone), None)) is not None:
             await self._fill(stage, error)
         self._is_broken = False
         try:
             await cluster.reroute(self._pipeline, fresh=True)
         except StageUnroutedError as unrouted:
-            self._cut(self._in_the_way(unrouted.stage), unrouted)
+            self._cut(self._blame.in_the_way(unrouted.stage), unrouted)
             raise
         if self._is_broken:
             raise ChainBrokenError("the chain broke again while it was repaired")
@@ -205,8 +211,6 @@ class Failover:
         spare.events = self._pipeline
         self._fail(lost.name)
         cluster.replace(stage, spare)
-        if spare.is_gone:  # while it was loading: nobody else will say so
-            return
         await lost.close()
 
     def _take_spare(self, layers: LayerRange) -> Member | None:
@@ -215,33 +219,27 @@ class Failover:
         elsewhere = {stage.worker for stage in cluster.plan.stages if stage.layers != layers}
         # one that was lost and came back before anybody took its stage takes that one, and no other
         free = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.name not in elsewhere]
-        chosen = choose_replacement(layers, free)
+        stage = next(index for index, stage in enumerate(cluster.plan.stages) if stage.layers == layers)
+        reached = [spare for spare in free if not self._blame.is_cut_off(spare.name, stage)]
+        chosen = choose_replacement(layers, reached or free)
         if chosen is None:
             return None
         member = next(spare for spare in cluster.spares if spare.name == chosen.name)
         cluster.spares.remove(member)
         return member
 
-    def _blame(self, error: MohawkError) -> None:
-        """Nobody is gone, yet no step comes back: whoever holds it back goes, if somebody could take its place."""
-        if isinstance(error, StepOverdueError) and self._cluster.spares:
-            members = self._cluster.members
-            holdup = find_holdup(error.number, [member.last_step for member in members])
-            self._cut(members[holdup], error)
+    def _can_replace(self) -> bool:
+        return any(not spare.is_gone for spare in self._cluster.spares)
 
-    def _in_the_way(self, stage: int) -> Member:
-        """Of a stage that could not be routed and the one behind it, the one that is at fault: the stage itself when it
-        is gone; else first the one behind, which did not let itself be reached, and the next time the stage itself.
-        """
-        members = self._cluster.members
-        if members[stage].is_gone or stage + 1 == len(members) or self._in_vain % 2:
-            return members[stage]
-        return members[stage + 1]
+    def _blame_overdue(self, error: MohawkError) -> None:
+        """Nobody is gone, yet no step comes back: whoever holds it back goes, if somebody could take its place."""
+        if isinstance(error, StepOverdueError) and self._can_replace():
+            self._cut(self._blame.find_holdup(error.number), error)
 
     def _cut(self, member: Member, error: MohawkError) -> None:
         log.warning("%s is left: %s", member.name, error.message)
         self._fail(member.name)
-        member.events = _Quiet()
+        member.events = Quiet()
         member.link.abort(WorkerLostError(f"worker {member.name} was left: {error.message}"))
 
     def _note_move(self, to: Member, layers: LayerRange, lost: str) -> None:
@@ -269,7 +267,7 @@ class Failover:
             await self._hooks.load(spare, layers)
         await self._engine.between_steps(lambda: self._swap(stage, spare))
         self._note_move(spare, layers, name)
-        old.events = _Quiet()
+        old.events = Quiet()
         await old.close()
         return f"{spare.name} took over {layers.slice_id} from {name}"
 
@@ -311,7 +309,7 @@ class Failover:
     async def _greet(self, target: Target) -> None:
         """One that does not answer is no failure: it may be starting."""
         try:
-            member = await Member.connect(self._cluster.context, target, _Quiet())
+            member = await Member.connect(self._cluster.context, target, Quiet())
         except UnavailableError:
             self._breakers[target.name].release()
             return
@@ -381,19 +379,3 @@ class Failover:
         times = [StageTime(took, size / sum(sizes)) for took, size in zip(seconds, sizes, strict=True)]
         slow = find_slow_stage(times)
         return None if slow is None else cluster.members[slow]
-
-
-class _Quiet:
-    """For a worker that has no part in any step."""
-
-    def on_result(self, worker: str, _result: StepResult) -> None:
-        raise RemoteError(f"{worker} answered a step, and has no stage")
-
-    def on_failure(self, _worker: str, _failure: StepFailure) -> None:
-        """It was in the chain a moment ago, and says what is known."""
-
-    def on_lost(self, worker: str, _error: WorkerLostError) -> None:
-        log.info("%s stands by no longer", worker)
-
-    def on_refused_tickets(self, _worker: str, _count: int) -> None:
-        """It was sent none."""

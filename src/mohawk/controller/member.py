@@ -27,7 +27,7 @@ from mohawk.contract.messages import (
     WorkerState,
 )
 from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProbed
-from mohawk.contract.steps import StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.controller.attestation import Asked, Attestation
 from mohawk.controller.keys import KeyRelease
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.2
 PATIENCE_SECONDS = 0.75
 """A worker that serves and answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+LATE_SECONDS = 0.45
+"""More than two beats: of two workers that lost each other, one that is late here too is the one that is lost."""
 LOADING_PATIENCE_SECONDS = 2.0
 """While it loads: building a stage holds Python's lock for longer than computing does."""
 KEY_SECONDS = 30.0
@@ -61,6 +63,8 @@ class StepEvents(Protocol):
     def on_result(self, worker: str, result: StepResult) -> None: ...
 
     def on_failure(self, worker: str, failure: StepFailure) -> None: ...
+
+    def on_silence(self, worker: str, silence: NeighbourSilent) -> None: ...
 
     def on_lost(self, worker: str, error: WorkerLostError) -> None: ...
 
@@ -126,6 +130,12 @@ class Member:
     @property
     def is_gone(self) -> bool:
         return self._link.is_closing
+
+    @property
+    def is_late(self) -> bool:
+        """A heartbeat of long ago is not answered yet."""
+        oldest = min(self._sent_at.values(), default=None)
+        return oldest is not None and time.monotonic() - oldest > LATE_SECONDS
 
     @property
     def is_watched(self) -> bool:
@@ -221,6 +231,8 @@ class Member:
                 self.events.on_result(self.name, message)
             case StepFailure():
                 self.events.on_failure(self.name, message)
+            case NeighbourSilent():
+                self.events.on_silence(self.name, message)
             case RenewalRequest():
                 self._on_renewal(message)
             case TrustAccepted():
@@ -272,6 +284,25 @@ class Member:
             error if isinstance(error, WorkerLostError) else WorkerLostError(f"worker {self.name} is gone", hint=hint)
         )
         self.events.on_lost(self.name, lost)
+
+
+class Quiet:
+    """For a worker that has no part in any step."""
+
+    def on_result(self, worker: str, _result: StepResult) -> None:
+        raise RemoteError(f"{worker} answered a step, and has no stage")
+
+    def on_failure(self, _worker: str, _failure: StepFailure) -> None:
+        """It was in the chain a moment ago, and says what is known."""
+
+    def on_silence(self, _worker: str, _silence: NeighbourSilent) -> None:
+        """The same."""
+
+    def on_lost(self, worker: str, _error: WorkerLostError) -> None:
+        log.info("%s stands by no longer", worker)
+
+    def on_refused_tickets(self, _worker: str, _count: int) -> None:
+        """It was sent none."""
 
 
 def ignore(_link: Link, _error: MohawkError | None) -> None:

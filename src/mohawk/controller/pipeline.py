@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
-from mohawk.contract.steps import Growth, Opening, Segment, Source, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import (
+    Growth,
+    NeighbourSilent,
+    Opening,
+    Segment,
+    Source,
+    StagePart,
+    Step,
+    StepFailure,
+    StepResult,
+)
 from mohawk.controller.tickets import TicketWriter
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, UnavailableError, WorkerLostError
 from mohawk.generation.orders import OpeningOrder, StepOrder
@@ -30,6 +40,19 @@ class StepOverdueError(UnavailableError):
     def __init__(self, number: int) -> None:
         super().__init__("a step did not come back in time", hint="see `mohawk status`")
         self.number = number
+
+
+class NeighbourSilentError(ChainBrokenError):
+    """A worker hears nothing any more from the one behind it in the chain (`is_next`) or before it, on the route of
+    `epoch`.
+    """
+
+    def __init__(self, worker: str, silence: NeighbourSilent) -> None:
+        whom = "the stage behind it" if silence.is_next else "the stage before it"
+        super().__init__(f"worker {worker} hears nothing from {whom}", hint="is the network between them whole?")
+        self.worker = worker
+        self.is_next = silence.is_next
+        self.epoch = silence.epoch
 
 
 def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
@@ -76,6 +99,8 @@ class _Flight:
     order: StepOrder
     sent: float
     deadline: float
+    haste: float
+    """Seconds after the step before it that make this one suspect."""
 
 
 class Pipeline:
@@ -91,6 +116,7 @@ class Pipeline:
         self._epoch = 0
         self._writers: tuple[TicketWriter, ...] = ()
         self._flights: dict[int, _Flight] = {}
+        self._complaints: set[tuple[str, bool]] = set()
         self._landed = 0.0
         self._has_landed = False
         self.listener: StepListener
@@ -100,14 +126,21 @@ class Pipeline:
         answers them. Only while none is under way.
         """
         self._epoch, self._writers, self._last = epoch, writers, last
+        self._complaints.clear()
 
-    def send(self, order: StepOrder, seconds: float) -> None:
-        """Send one step, which has `seconds` to come back. Raises UnavailableError when the first worker is gone."""
+    def send(self, order: StepOrder, seconds: float, haste: float) -> None:
+        """Send one step, which has `seconds` to come back, or, where others stand by, `haste` seconds from when the
+        step before it did. Raises UnavailableError when the first worker is gone.
+        """
         parts = split_order(order, len(self._writers))
         tickets = tuple(writer.seal(part) for writer, part in zip(self._writers, parts, strict=True))
         now = self._clock()
-        self._flights[order.number] = _Flight(order, now, now + seconds)
+        self._flights[order.number] = _Flight(order, now, now + seconds, haste)
         self._send(Step(order.number, self._epoch, tickets))
+
+    @property
+    def stages(self) -> int:
+        return len(self._writers)
 
     def take_progress(self) -> bool:
         """Whether a step has landed since this was asked last."""
@@ -118,12 +151,15 @@ class Pipeline:
         """Whatever is under way does not count any more."""
         self._flights.clear()
 
-    def check_deadlines(self) -> None:
+    def check_deadlines(self, *, in_haste: bool) -> None:
         """A step that does not come back, while all workers answer heartbeats, is held back or was dropped on its
-        way.
+        way. `in_haste`: somebody could take over at once, so a step that is suspect is not waited for.
         """
         oldest = next(iter(self._flights.values()), None)
-        if oldest is not None and self._clock() > oldest.deadline:
+        if oldest is None:
+            return
+        suspect = max(oldest.sent, self._landed) + oldest.haste
+        if self._clock() > (min(oldest.deadline, suspect) if in_haste else oldest.deadline):
             self.listener.on_broken(None, StepOverdueError(oldest.order.number))
 
     def on_result(self, worker: str, result: StepResult) -> None:
@@ -154,6 +190,19 @@ class Pipeline:
                 self.listener.on_broken(None, ChainBrokenError(f"worker {worker} lost the stage behind it"))
         elif failure.number in self._flights:
             self._miss(failure.number, UnavailableError(f"worker {worker} could not compute a step"))
+
+    def on_silence(self, worker: str, silence: NeighbourSilent) -> None:
+        """The connection between two stages carries nothing. What is said of another route says nothing of this one.
+
+        Raises MessageError, which ends the connection: a stage has each of its neighbours once, and the first silence
+        ends the route.
+        """
+        if silence.epoch != self._epoch:
+            return
+        if (worker, silence.is_next) in self._complaints:
+            raise MessageError(f"{worker} complained twice about one neighbour")
+        self._complaints.add((worker, silence.is_next))
+        self.listener.on_broken(None, NeighbourSilentError(worker, silence))
 
     def on_refused_tickets(self, worker: str, count: int) -> None:
         """A worker (its SPIFFE id) was handed so many step tickets that did not open: somebody before it lies."""

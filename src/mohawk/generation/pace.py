@@ -18,6 +18,18 @@ FIRST_PATIENCE_SECONDS = 30.0
 LEAST_PATIENCE_SECONDS = 5.0
 PATIENCE = 20
 """A step is late when it takes so many times what was measured."""
+LEAST_HASTE_SECONDS = 0.75
+HASTE = 15
+"""A step is suspect when it takes so many times what was measured."""
+HASTE_STAGE = 4
+"""The same for each stage: what was measured is the slowest stage's time while all are busy, and a step that travels
+alone takes the sum of all.
+"""
+FAMILIAR = 32
+"""So many steps are measured before any is suspect."""
+MOST_DOUBT = 8.0
+_RELIEF = 0.98
+"""What each step that comes back leaves of the doubt."""
 REFRESH = 32
 """Steps in a row that may take a piece of a prompt beside decoding; then one only decodes. Under a steady crowd nobody
 would ever know what that costs: pieces would stay the smallest, and patience the first.
@@ -38,6 +50,10 @@ class Pace:
     """What one more prompt token adds."""
     mixed: int = 0
     """Steps that decoded beside prompt tokens since one that only decoded."""
+    steps: int = 0
+    """That were measured."""
+    doubts: float = 1.0
+    """In ourselves: how many times longer steps are waited for, after some that seemed lost."""
 
     @property
     def is_unsure(self) -> bool:
@@ -46,6 +62,8 @@ class Pace:
 
     def observe(self, *, decoding: int, prompt_tokens: int, seconds: float) -> None:
         """A step that decoded so many sequences, beside so many prompt tokens, occupied the chain for so long."""
+        self.steps += 1
+        self.doubts = max(1.0, self.doubts * _RELIEF)
         if not prompt_tokens:
             self.decode, self.mixed = _mix(self.decode, seconds), 0
             return
@@ -64,6 +82,20 @@ class Pace:
         if self.decode is None or self.prompt_token is None:
             return FIRST_PATIENCE_SECONDS
         return max(LEAST_PATIENCE_SECONDS, PATIENCE * (self.decode + tokens * self.prompt_token))
+
+    def haste(self, tokens: int, stages: int) -> float:
+        """Seconds, from when the step before it came back, after which a step of so many tokens is suspect: not worth
+        waiting for where another worker could take over at once, though it may come yet. Never more than `patience`.
+        """
+        if self.decode is None or self.prompt_token is None or self.steps < FAMILIAR:
+            return self.patience(tokens)
+        expected = self.decode + tokens * self.prompt_token
+        times = max(HASTE, HASTE_STAGE * stages)
+        return min(self.patience(tokens), self.doubts * max(LEAST_HASTE_SECONDS, times * expected))
+
+    def doubt(self) -> None:
+        """A step was late. If it was only slow, the next one must not be given up as soon (RFC 6298, 5.5)."""
+        self.doubts = min(MOST_DOUBT, 2.0 * self.doubts)
 
 
 def _mix(mean: float | None, value: float) -> float:

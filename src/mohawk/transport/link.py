@@ -41,9 +41,7 @@ USER_TIMEOUT_MILLISECONDS = 5000
 """TCP gives up on unacknowledged bytes after this: a cut cable shows in seconds, not minutes."""
 WRITE_HIGH_WATER = 1 << 20
 MAXIMUM_UNSENT = 96 << 20
-"""Bytes that may wait for a peer, the largest step among them. One that asks and never reads is cut, instead of filling
-our memory.
-"""
+"""Bytes that may wait for a peer, the largest step among them: who asks and never reads must not fill our memory."""
 _ONE_RECORD = 16_000
 """A frame up to here is copied into one buffer and travels as one TLS record."""
 
@@ -69,7 +67,9 @@ class Link(asyncio.BufferedProtocol):
         self._reply: asyncio.Future[object] | None = None
         self._expected: tuple[type, ...] = ()
         self._resumed: asyncio.Future[None] | None = None
-        self._activity = 0
+        self.activity = 0
+        """How often something arrived."""
+        self.is_paused = False
         self._unwatch: Callable[[], None] = lambda: None
         self.closed: asyncio.Future[None] = self._loop.create_future()
         """Done when the connection is gone; `error` then says why, None after a goodbye."""
@@ -179,15 +179,17 @@ class Link(asyncio.BufferedProtocol):
     def limit_idle(self, seconds: float) -> None:
         """End the connection with UnavailableError when nothing at all arrives for `seconds` to twice `seconds`."""
         self._lift_deadline()
-        self._deadline = self._loop.call_later(seconds, self._check_idle, seconds, self._activity)
+        self._deadline = self._loop.call_later(seconds, self._check_idle, seconds, self.activity)
 
     def pause_reading(self) -> None:
         """Take no more from the network, so that the peer feels it. What was received already is still delivered."""
         if self._transport is not None and not self.is_closing:
+            self.is_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         if self._transport is not None and not self.is_closing:
+            self.is_paused = False
             self._transport.resume_reading()
 
     def close(self) -> None:
@@ -232,7 +234,7 @@ class Link(asyncio.BufferedProtocol):
         return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._activity += 1
+        self.activity += 1
         tls = self._tls
         try:
             tls.received(nbytes)
@@ -315,9 +317,8 @@ class Link(asyncio.BufferedProtocol):
         """Whatever a purpose carries, only who may say it is heard. What an owner's own `admit` made of a message is
         the owner's affair: it knew whom it let connect.
         """
-        session = self.session
         if type(message) in MESSAGES:
-            check_access(session.peer.name.role, session.own_name.role, type(message))
+            check_access(self.peer.name.role, self.session.own_name.role, type(message))
 
     def _deliver(self, message: object, body: bytearray) -> None:
         reply = self._reply
@@ -359,7 +360,7 @@ class Link(asyncio.BufferedProtocol):
             self.fail(error)
 
     def _check_idle(self, seconds: float, activity: int) -> None:
-        if activity == self._activity:
+        if activity == self.activity:
             self.abort(UnavailableError("the peer has been silent for too long"))
         else:
             self.limit_idle(seconds)

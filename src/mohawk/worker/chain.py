@@ -15,10 +15,12 @@ from mohawk.channel.frames import step_limits
 from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_from_listener
 from mohawk.contract.messages import Message, Purpose, Route, Session
-from mohawk.contract.steps import StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import NeighbourSilent, Pulse, StagePart, Step, StepFailure, StepResult
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, PolicyError, UnavailableError
 from mohawk.identity.certificates import PeerIdentity
+from mohawk.identity.names import Role
 from mohawk.transport.link import Link
+from mohawk.worker import neighbours
 from mohawk.worker.runner import Outcome
 from mohawk.worker.station import Station
 from mohawk.worker.tickets import TicketReader
@@ -35,6 +37,7 @@ from it, and requests wait for the chain meanwhile.
 """
 
 DialNext = Callable[[Route], Awaitable[Link]]
+"""What arrives on that connection is for `hear_pulse`."""
 
 
 class AdmittedStep(NamedTuple):
@@ -84,6 +87,7 @@ class Chain:
             self._next = await self._dial_next(route)
             self._next.carry(step_limits(self._station.bytes_out), partial(admit_from_listener, Purpose.STEP))
             self._next.on_closed = self._next_lost
+            neighbours.watch(self._next, partial(self._accuse, self._next, route, is_next=True))
         self._route, self._tickets = route, tickets
         return None if self._next is None else describe_session(self._next)
 
@@ -101,6 +105,9 @@ class Chain:
         self._previous = link
         link.carry(step_limits(self._station.bytes_in), self._admit)
         link.on_message = self._receive
+        if link.peer.name.role is Role.WORKER:  # the controller has heartbeats
+            assert self._route is not None  # else `authorize` had refused
+            neighbours.watch(link, partial(self._accuse, link, self._route, is_next=False))
 
     def close(self) -> None:
         """Leave the chain."""
@@ -111,13 +118,24 @@ class Chain:
                 link.abort()
         self._previous = self._next = self._route = self._tickets = None
 
-    def _admit(self, header: bytes, body_length: int) -> AdmittedStep | RefusedStep:
+    def _accuse(self, link: Link, route: Route, *, is_next: bool) -> None:
+        """A neighbour is silent: the controller decides what follows."""
+        if self.report is not None:
+            self.report(NeighbourSilent(route.epoch, is_next))
+        link.on_closed = _left
+        link.abort()
+        if is_next:
+            self._next = None
+
+    def _admit(self, header: bytes, body_length: int) -> AdmittedStep | RefusedStep | Pulse:
         """Nothing of the step itself is believed: number, part and the tensor's shape are the ticket's.
 
         A refused ticket does not end the connection: an honest stage before this one only passes on what it was given.
         """
         step = admit_from_dialler(Purpose.STEP, header, body_length)
-        assert isinstance(step, Step)  # the only message of this purpose and direction
+        if isinstance(step, Pulse):
+            return step
+        assert isinstance(step, Step)  # nothing else belongs to this purpose and direction
         if self._tickets is None or self._route is None:
             raise MessageError("a step for a worker that has no route")
         try:
@@ -129,7 +147,7 @@ class Chain:
         return AdmittedStep(self._station.admit(data, body_length), step.parts[1:], self._route)
 
     def _receive(self, link: Link, message: object, body: bytearray) -> None:
-        if isinstance(message, RefusedStep):
+        if isinstance(message, RefusedStep | Pulse):
             return
         assert isinstance(message, AdmittedStep)  # `_admit` lets nothing else pass
         try:
@@ -185,6 +203,10 @@ def describe_session(link: Link) -> Session:
     """What this end saw of a connection, for status. Between stages no heartbeat measures a round trip: 0."""
     session = link.session
     return Session(session.version, session.group, session.suite, str(session.peer.name), rtt_microseconds=0)
+
+
+def hear_pulse(_link: Link, _message: object, _body: bytearray) -> None:
+    """That it arrived is all that it says."""
 
 
 def _left(_link: Link, _error: MohawkError | None) -> None:

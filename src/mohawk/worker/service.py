@@ -28,7 +28,7 @@ from mohawk.transport.link import Link
 from mohawk.transport.listen import Listener, listen
 from mohawk.transport.refusals import RefusalLog
 from mohawk.worker.attesting import MachineWitness
-from mohawk.worker.chain import NEXT_STAGE_SECONDS, Chain
+from mohawk.worker.chain import NEXT_STAGE_SECONDS, Chain, hear_pulse
 from mohawk.worker.control import ControlSession
 from mohawk.worker.depot import Depot
 from mohawk.worker.receiving import SliceReceiver
@@ -173,7 +173,7 @@ class Worker:
     async def _dial_next(self, route: Route) -> Link:
         assert route.next is not None  # the caller looked
         target = Target(route.next.host, route.next.port, Role.WORKER, route.next.name)
-        return await dial(self._context, target, Purpose.STEP, NEXT_STAGE_SECONDS)
+        return await dial(self._context, target, Purpose.STEP, NEXT_STAGE_SECONDS, on_message=hear_pulse)
 
 
 def _let_go(_link: Link, _error: MohawkError | None) -> None:

@@ -1,0 +1,130 @@
+"""What the simulation found in repairs, one by one, in virtual time: each of these left a chain broken, or for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from mohawk.controller.member import Member
+from mohawk.nouns.model import LayerRange
+from tests.simulation.cluster import Shape, SimulatedController, perform
+
+CHAIN = ["worker-0", "worker-1", "worker-2", "worker-3"]
+Story = Callable[[SimulatedController], Awaitable[None]]
+
+
+def shape(spares: int) -> Shape:
+    return Shape(workers=len(CHAIN) + spares, stages=len(CHAIN), sequences=8, kv_tokens=2048, depth=2)
+
+
+def names(controller: SimulatedController) -> list[str]:
+    return [member.name for member in controller.cluster.members]
+
+
+async def seconds_until_whole(controller: SimulatedController, limit: float) -> float:
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    await asyncio.sleep(0.05)
+    while not (controller.is_whole and not controller.failover.is_repairing):
+        assert loop.time() - begin < limit, names(controller)
+        await asyncio.sleep(0.05)
+    return loop.time() - begin
+
+
+def test_a_lost_worker_that_is_back_first_takes_its_own_stage_and_no_other() -> None:
+    """Two are lost and nobody stands by. A worker in two places of a chain would be sent each step twice."""
+
+    async def story(controller: SimulatedController) -> None:
+        for name in CHAIN[1:3]:
+            controller.worker(name).kill()
+        await asyncio.sleep(2.0)
+        controller.revive(CHAIN[2])  # stage 1 is the one that is being filled
+        await asyncio.sleep(5.0)
+        assert names(controller)[1] == CHAIN[1], "its own stage waits for it"
+        controller.revive(CHAIN[1])
+        await seconds_until_whole(controller, 10.0)
+        assert names(controller) == CHAIN
+
+    perform(shape(0), story)
+
+
+def test_a_stage_that_is_not_reached_is_waited_for_as_long_as_a_neighbour_not_as_a_stranger() -> None:
+    """The spare that takes over is cut off from the stage behind it: requests wait all that time."""
+
+    async def story(controller: SimulatedController) -> None:
+        spare = next(one for one in controller.cluster.spares if one.layers == LayerRange(1, 1))
+        controller.network.cut(spare.name, CHAIN[2], until=1000.0)
+        controller.worker(CHAIN[1]).kill()
+        assert await seconds_until_whole(controller, 60.0) < 6.0
+
+    perform(shape(4), story)
+
+
+def test_a_spare_that_ends_while_it_loads_does_not_end_the_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody but the repair watches a worker that has no place in the chain yet."""
+    load = SimulatedController._load
+    victims: list[str] = []
+
+    async def load_and_die(controller: SimulatedController, member: Member, layers: LayerRange) -> None:
+        await load(controller, member, layers)
+        if victims and member.name not in CHAIN:
+            victims.pop()
+            controller.worker(member.name).kill()
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(SimulatedController, "_load", load_and_die)
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        stage = next(index for index in range(len(CHAIN)) if spare.layers != LayerRange(index, index))
+        victims.append(spare.name)
+        controller.worker(CHAIN[stage]).kill()
+        await asyncio.sleep(2.0)
+        controller.revive(CHAIN[stage])
+        await seconds_until_whole(controller, 20.0)
+        assert not victims
+
+    perform(shape(1), story)
+
+
+def test_a_worker_that_is_lost_while_the_route_is_set_is_replaced_too() -> None:
+    """The engine must not go on over a chain that broke behind the repair's back."""
+
+    async def story(controller: SimulatedController) -> None:
+        reroute = controller.cluster.reroute
+
+        async def lose_another(*arguments: object, **options: bool) -> None:
+            controller.cluster.reroute = reroute  # type: ignore[method-assign]
+            await reroute(*arguments, **options)  # type: ignore[arg-type]
+            controller.worker(CHAIN[3]).kill()
+            await asyncio.sleep(0.01)
+
+        controller.cluster.reroute = lose_another  # type: ignore[assignment,method-assign]
+        controller.worker(CHAIN[1]).kill()
+        await seconds_until_whole(controller, 20.0)
+        assert not {CHAIN[1], CHAIN[3]} & set(names(controller))
+
+    perform(shape(4), story)
+
+
+def test_two_that_lost_each_other_are_not_put_beside_each_other_again() -> None:
+    """While somebody else could have the stage."""
+
+    async def story(controller: SimulatedController) -> None:
+        controller.network.cut(CHAIN[1], CHAIN[2], until=1000.0)
+        await asyncio.sleep(15.0)  # long enough for who was replaced to stand by again, with a stage that it holds
+        assert controller.is_whole
+        evicted = ({CHAIN[1], CHAIN[2]} - set(names(controller))).pop()
+        stage = CHAIN.index(evicted)
+        layers = LayerRange(stage, stage)
+        async with controller.failover.turn:
+            for spare in controller.cluster.spares:  # who was replaced could begin at once, the other has to load first
+                await controller._load(spare, layers if spare.name == evicted else LayerRange(0, 0))
+        assert len(controller.cluster.spares) == 2
+        controller.worker(names(controller)[stage]).kill()
+        await seconds_until_whole(controller, 20.0)
+        assert names(controller)[stage] != evicted
+
+    perform(shape(2), story)
