@@ -94,12 +94,12 @@ class Site:
             yield
             host.cut(down=False)
         else:
-            serving = [self.cluster.hosts[one["name"]] for one in self.status()["workers"][: len(CHAIN)]]
-            for one in serving:
-                one.isolate()
+            one, other = (self.cluster.hosts[worker["name"]] for worker in self.status()["workers"][: len(CHAIN)])
+            one.lose(other)
+            other.lose(one)
             yield
-            for one in serving:
-                one.isolate(on=False)
+            one.lose(other, lost=False)
+            other.lose(one, lost=False)
 
 
 class Judge:

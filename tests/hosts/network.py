@@ -60,11 +60,6 @@ class Host:
         """Pull this host's cable, or plug it in again."""
         _ip("-n", self.switch, "link", "set", f"p{self.name}", "down" if down else "up")
 
-    def isolate(self, *, on: bool = True) -> None:
-        """Hosts that are isolated, all together, do not reach each other; the others reach them all. Nobody is told."""
-        state = "on" if on else "off"
-        _ip("-n", self.switch, "link", "set", f"p{self.name}", "type", "bridge_slave", "isolated", state)
-
     def enter(self) -> None:
         """From here on this thread, and those that it starts, are on this host. (os.setns comes with Python 3.12.)"""
         with Path("/run/netns", self.namespace).open("rb") as namespace:
