@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mohawk.api.answer import merge
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.settings import read_settings
 from mohawk.contract.codec import decode_part
@@ -125,6 +127,22 @@ class Stage:
             return
         tokens = tuple(self.says(segment) for segment in part.segments if segment.sample)
         loop.call_soon(pipeline.on_result, "w1", StepResult(step.number, tokens, 1))
+
+
+def test_the_choices_of_one_request_compute_their_prompt_once(tmp_path: Path):
+    """But for what is no whole block of it."""
+    request = replace(REQUEST, prompt=tuple(range(5, 45)))
+
+    async def main() -> None:
+        stage = Stage(lambda _part: False)
+        engine, _ = serve(tmp_path / "tiny", stage)
+        told = [index async for index, _ in merge([engine.generate(request) for _ in range(4)])]
+        assert [told.count(index) for index in range(4)] == [request.maximum_new_tokens] * 4
+        segments = [one for part in stage.parts for one in part.segments if one.start < len(request.prompt)]
+        assert sum(one.count for one in segments) == 40 + 3 * (40 - 32)
+        await engine.stop()
+
+    run(main)
 
 
 def test_what_an_answer_leaves_for_the_next_turn_is_seen_and_is_not_in_use(tmp_path: Path):

@@ -83,21 +83,28 @@ class Answer:
 
 
 async def merge(answers: Sequence[Deltas]) -> Merged:
-    """All answers' pieces as they come. The first failure ends all of them, and so does closing this."""
+    """All answers' pieces as they come. The first failure ends all of them, and so does closing this.
+
+    The others begin when the first has its first piece: the keys and values of their prompt are there then, and are
+    copied, not computed again.
+    """
     if len(answers) == 1:
         async with aclosing(answers[0]) as deltas:
             async for delta in deltas:
                 yield 0, delta
         return
     arrived: asyncio.Queue[tuple[int, TextDelta | Exception | None]] = asyncio.Queue(_WAITING_PIECES)
-    tasks = [asyncio.create_task(_forward(index, answer, arrived)) for index, answer in enumerate(answers)]
+    tasks = [asyncio.create_task(_forward(0, answers[0], arrived))]
     try:
-        left = len(tasks)
+        left = len(answers)
         while left:
             index, item = await arrived.get()
             if isinstance(item, Exception):
                 raise item
-            elif item is None:
+            if len(tasks) == 1:
+                others = enumerate(answers[1:], start=1)
+                tasks += [asyncio.create_task(_forward(number, answer, arrived)) for number, answer in others]
+            if item is None:
                 left -= 1
             else:
                 yield index, item
