@@ -55,13 +55,16 @@ class Detokeniser:
         return self._show(len(self._text))
 
     def _settle(self) -> str:
-        """All text is whole. The tokens behind the last visible piece stay as context of the next."""
+        """All text is whole. A window that has grown long is cut to the tokens behind the last visible piece, as
+        context of the next: not at every token, which would decode twice for each.
+        """
         delta = self._show(len(self._text))
-        if delta:
-            self._restart(self._unfinished + 1)
-            self._shown = len(self._text)
-        elif len(self._window) > 2 * CHARACTER_TOKENS:  # tokens without text, such as special ones: forget the latest
-            self._window.pop()
+        if len(self._window) > 2 * CHARACTER_TOKENS:
+            if delta:
+                self._restart(self._unfinished + 1)
+                self._shown = len(self._text)
+            else:  # tokens without text, such as special ones: forget the latest
+                self._window.pop()
         self._unfinished = 0
         return delta
 
