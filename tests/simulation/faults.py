@@ -39,12 +39,16 @@ DETECTION = {
     Kind.DROPPED: 6.0,
     Kind.DRAINED: 0.1,
 }
-"""Seconds until the controller knows: a connection that ends tells at once, heartbeats within 0.75 s (2 s while a worker
-loads), a step that does not come back after `Pace.patience`, a cable when TCP gives it up, and then a handshake that
-nobody answers.
+"""Seconds until the controller knows, at the latest: a connection that ends tells at once, heartbeats within 0.75 s (2 s
+while a worker loads), a step that does not come back after `Pace.patience`, a cable when TCP gives it up, and then a
+handshake that nobody answers.
 """
+PROMPT_DETECTION = DETECTION | {Kind.FROZEN: 1.2, Kind.CUT: 1.2, Kind.STUCK: 1.2, Kind.DROPPED: 1.2}
+"""The same where spares stand by and steps are known: `Pace.haste`, and pulses between neighbours."""
 REPAIR = 3.0
 """A spare that holds another stage loads first; then a new route, and prompts again."""
+PROMPT_REPAIR = 1.0
+"""By one that has at most to load, which takes half a second here."""
 NEXT_STEP = 60.0
 """A step that fails is the worker's next one, which a broken chain may make wait."""
 WEIGHTS = {

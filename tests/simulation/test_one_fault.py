@@ -1,10 +1,10 @@
-"""One thing goes wrong, and spares stand by: no request fails, and streams go on within seconds."""
+"""One thing goes wrong, and spares stand by: no request fails, and streams go on: what is lost is known within a second or so, and taken over within another."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.simulation.faults import DETECTION, REPAIR, Blow, Kind
+from tests.simulation.faults import PROMPT_DETECTION, PROMPT_REPAIR, Blow, Kind
 from tests.simulation.run import Run, simulate
 
 STAGES = 4
@@ -20,4 +20,4 @@ def test_no_request_fails(kind: Kind, stage: int) -> None:
     assert outcome.violations == []
     assert set(outcome.ends) <= {"complete", "left"}
     assert outcome.faults.total() == 1
-    assert outcome.longest_silence <= DETECTION[kind] + REPAIR
+    assert outcome.longest_silence <= PROMPT_DETECTION[kind] + PROMPT_REPAIR
