@@ -38,8 +38,8 @@ def test_nothing_of_a_dropped_stage_is_left(tmp_path: Path) -> None:
         await station.load(accept_order(order, site.authority.pins(), store), data_key)
         prompt = StagePart((Segment(1, 0, 3, sample=True),), token_ids=(5, 6, 7), openings=(Opening(1, 16, GREEDY),))
         await station.run(prompt, bytearray())
-        loaded = station._loaded
-        assert loaded is not None
+        assert station._post is not None
+        loaded = station._post.loaded
         stage, opened = loaded.stage, loaded.memories[0].view
         parameters, pool = list(stage.parameters().values()), [*stage._pool.keys, *stage._pool.values]
         assert len(parameters) > 10

@@ -46,8 +46,8 @@ def test_nothing_of_the_copies_is_left(tmp_path: Path) -> None:
     async def main() -> None:
         station = Station(store)
         ready = await station.load(accept_order(order, site.authority.pins(), store), data_key)
-        assert station._loaded is not None
-        layers = station._loaded.stage.packed()  # held: else their memory would be given back
+        assert station._post is not None
+        layers = station._post.loaded.stage.packed()  # held: else their memory would be given back
         copies = [layer.copy for layer in layers]
         assert len(copies) == 2 * 7 + 1
         assert all(any(copy) for copy in copies)

@@ -24,6 +24,8 @@ from mohawk.contract.operating import (
     ListChanges,
     NodeVerdict,
     ProposeChange,
+    Replan,
+    Replanned,
     Revoke,
     WithdrawChange,
 )
@@ -46,6 +48,8 @@ DEEDS: tuple[Message, ...] = (
     ProposeChange("lift-revocation", VICTIM),
     ApproveChange("0" * 64),
     WithdrawChange("0" * 64),
+    DrainWorker("w2"),
+    Replan(),
 )
 
 
@@ -54,6 +58,10 @@ async def nobody(_name: str) -> NodeVerdict:
 
 
 async def undrained(_operator: NodeName, _order: DrainWorker) -> str:
+    raise NotFoundError("no worker here")
+
+
+async def not_replanned(_operator: NodeName, _order: Replan) -> Replanned:
     raise NotFoundError("no worker here")
 
 
@@ -66,7 +74,7 @@ class Port(OperatorService):
         self.revocations = Revocations(site.authority)
         desk = ChangeDesk(ChangeFile(site.authority), self.revocations, {}, self.events.append, Heard(self.events).note)
         (status,) = (message for message in EXAMPLES if isinstance(message, StatusReply))
-        super().__init__(lambda: status, desk, nobody, undrained)
+        super().__init__(lambda: status, desk, nobody, undrained, not_replanned)
 
     def listening(self, context: NodeContext) -> NodeContext:
         context.on_refused = lambda _source, error, _peer: self.refusals.append(error)

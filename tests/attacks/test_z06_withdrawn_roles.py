@@ -50,7 +50,7 @@ def test_an_open_connection_loses_its_rights(tmp_path: Path, monkeypatch: pytest
 
     async def main() -> float:
         keeper.start()
-        listener = await listen(context, "127.0.0.1", 0, OperatorService(lambda: status, desk, nobody, nobody))
+        listener = await listen(context, "127.0.0.1", 0, OperatorService(lambda: status, desk, nobody, nobody, nobody))
         target = Target("127.0.0.1", listener.port, Role.CONTROLLER, "c1")
         operator = site.context(Role.OPERATOR, "alice")
         link = await dial(operator, target, Purpose.OPERATOR)

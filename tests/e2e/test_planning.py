@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from mohawk.controller.layout import Layout
 from mohawk.controller.service import Controller, ControllerOptions
 from mohawk.errors import UsageError
+from mohawk.nouns.model import LayerRange
+from mohawk.nouns.plan import Plan, PlannedStage
 from mohawk.transport.dial import Target
 from tests.e2e.inside import Site, generate
 from tests.model.opening import decode_alone, seeded_prompts
@@ -67,6 +70,33 @@ def test_measured_workers_serve_what_the_model_says(source: Path, site: Site, wo
                 stage.layers for stage in choice.plan.stages
             ]
             assert await generate(controller, PROMPTS[0], NEW_TOKENS) == expected
+        finally:
+            await controller.stop()
+
+    run(main, seconds=SECONDS)
+
+
+def test_two_workers_trade_layers_under_a_running_answer(source: Path, site: Site, workers: tuple[Target, ...]):
+    """Without anybody free: each loads its new stage beside the one that it serves."""
+    lopsided = Plan((PlannedStage("w1", LayerRange(0, 4)), PlannedStage("w2", LayerRange(5, 5))))
+    options = site.options(site.seal(source, 6), workers, plan=lopsided)
+    expected = decode_alone(source, PROMPTS[:1], 200)[0]
+
+    async def main() -> None:
+        controller = Controller(options)
+        try:
+            await controller.start(silent)
+            answer = asyncio.create_task(generate(controller, PROMPTS[0], 200))
+            found = await controller._replanner.replan(only_show=False)
+            assert found.moved
+            assert await answer == expected
+            plan = controller.cluster.plan
+            assert plan != lopsided
+            assert [(stage.name, stage.run_id) for stage in found.new] == [
+                (stage.worker, stage.layers.slice_id) for stage in plan.stages
+            ]
+            assert [member.layers for member in controller.cluster.members] == [stage.layers for stage in plan.stages]
+            assert await generate(controller, PROMPTS[0], NEW_TOKENS) == expected[:NEW_TOKENS]
         finally:
             await controller.stop()
 

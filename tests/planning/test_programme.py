@@ -186,6 +186,26 @@ def test_a_lost_worker_is_replaced_and_nobody_else_moves():
     assert [stage.layers for stage in new.stages] == [stage.layers for stage in old.stages]
 
 
+def test_who_has_no_room_for_two_stages_keeps_its_own_or_gives_it_up():
+    """While the old plan goes on, a new stage has to fit beside the old one."""
+    cost = model(9)
+    old = Plan((PlannedStage("full", LayerRange(0, 7)), PlannedStage("b", LayerRange(8, 8))))
+    full, other, free = worker("full", memory=0), worker("b"), worker("free")
+    assert replan(cost, [full, other], old) == old, "any other plan needs room that it has not"
+    new = replan(cost, [full, other, free], old)
+    assert "full" not in new.workers
+    assert set(new.workers) == {"b", "free"}
+
+
+def test_a_spare_that_holds_the_stage_ready_loads_nothing():
+    cost = model(6)
+    old = place_evenly(cost.load.slices, ["a", "b"])
+    lost = old.stages[1].layers
+    alive = [worker("a"), worker("fresh"), worker("ready", memory=0)]
+    new = replan(cost, alive, old, {"ready": lost})
+    assert new.stages == (old.stages[0], PlannedStage("ready", lost))
+
+
 def test_large_clusters_are_planned():
     workers = [worker(f"w{number}", 1.0 + number % 3) for number in range(40)]
     plan = place_measured(model(128), workers)

@@ -90,7 +90,8 @@ class SecondStage:
     async def route(self, epoch: int = 1, plan: bytes = bytes(32)) -> TicketWriter:
         """Give it its place, under fresh ticket keys."""
         name = str(self.context.credentials.name)
-        route = make_route(epoch, 1, previous=name, plan=plan, connection_id=new_connection_id())
+        place = {"previous": name, "plan": plan, "connection_id": new_connection_id()}
+        route = make_route(epoch, 1, run_id="slice_1_1", **place)
         await self.member.route(route)
         tensor = (WIDTH, DataType.FLOAT32)
         self.writer = TicketWriter(self.member.link.session, route, tensor)

@@ -86,7 +86,7 @@ def plain_pipeline(
 
 
 def make_route(epoch: int = 1, stage: int = 0, previous: str = CONTROLLER, **changes: object) -> Route:
-    return replace(Route(epoch, None, previous, PLAN, stage, CONNECTION), **changes)  # type: ignore[arg-type]
+    return replace(Route(epoch, None, previous, PLAN, stage, CONNECTION, "slice_0_0"), **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tests.e2e.inside import QUOTA, Site
 from tests.support.keys import keys_in_clear
 from tests.support.models import build_model
 from tests.support.orders import hold, make_order
+from tests.support.turns import at_once
 
 LAYERS = 4
 MIDDLE = LayerRange(1, 2)
@@ -43,7 +44,7 @@ class Desk:
         return SecretBytes.copy_of(b"".join(keys_in_clear(self.site.provider, self.folder.keyring(), run)[1:]))
 
     def load(self, layers: LayerRange) -> LoadedStage:
-        return load_stage(self.accept(layers), self.keys(layers), self.store)
+        return load_stage(self.accept(layers), self.keys(layers), self.store, at_once)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_one_broken_slice_is_set_aside_alone_and_what_was_opened_is_overwritten(
     path = desk.store.path(second)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ArtifactError):
-        load_stage(assignment, keys, desk.store)
+        load_stage(assignment, keys, desk.store, at_once)
     states = {entry.digest: entry.state for entry in desk.store.list()}
     assert states[second.digest] is SliceState.QUARANTINED
     assert states[first.digest] is SliceState.COMPLETE
@@ -140,7 +141,7 @@ def test_keys_in_another_order_open_nothing(desk: Desk):
     swapped = desk.keys(MIDDLE)
     one, other = bytes(swapped.view[:32]), bytes(swapped.view[32:])
     with pytest.raises(ArtifactError):
-        load_stage(desk.accept(MIDDLE), SecretBytes.copy_of(other + one), desk.store)
+        load_stage(desk.accept(MIDDLE), SecretBytes.copy_of(other + one), desk.store, at_once)
 
 
 def test_two_slices_with_one_tensor_are_no_stage(desk: Desk):

@@ -60,6 +60,7 @@ class EventKind(Enum):
     API_KEY_REVOKED = "api-key-revoked"
     STAGE_MOVED = "stage-moved"
     WORKER_DRAINED = "worker-drained"
+    REPLANNING = "replanning"
     TICKETS_REFUSED = "tickets-refused"
 
 

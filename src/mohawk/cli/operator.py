@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from mohawk.contract.messages import Message
 
 app = typer.Typer(
-    help="Revoke at once; lift revocations and change key-release policy with a second operator.", no_args_is_help=True
+    help="Revoke at once, move stages under running streams; with a second operator, lift revocations and change "
+    "key-release policy.",
+    no_args_is_help=True,
 )
 
 ANSWER_SECONDS = 10.0
-DRAIN_SECONDS = 900.0
-"""A spare may have to load the stage first."""
+MOVE_SECONDS = 900.0
+"""Stages may have to be loaded first."""
 DEFAULT_CONTROLLER = "controller@127.0.0.1:8004"
 ControllerOption = Annotated[str, typer.Option(help="NAME@HOST:PORT of the controller's operator port.")]
 IdentityOption = Annotated[Path | None, typer.Option(help="Operator identity folder.")]
@@ -57,7 +59,27 @@ def drain(
     """Let a worker go, before its machine is stopped: a spare takes its stage between two steps. No request fails."""
     from mohawk.contract.operating import DrainWorker
 
-    _do(open_client(controller, identity), DrainWorker(name, back), as_json=json, seconds=DRAIN_SECONDS)
+    _do(open_client(controller, identity), DrainWorker(name, back), as_json=json, seconds=MOVE_SECONDS)
+
+
+@app.command()
+def replan(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure, and show what would move.")] = False,
+    controller: ControllerOption = DEFAULT_CONTROLLER,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure the workers that are there, spares too, and lay the layers out anew where that is worth it. New stages
+    are loaded while the old plan serves; no request fails.
+    """
+    from mohawk.cli.replanning import describe_plans, print_plans
+    from mohawk.contract.operating import Replan, Replanned
+
+    found = asyncio.run(open_client(controller, identity).ask(Replan(dry_run), Replanned, MOVE_SECONDS))
+    if json:
+        print_json(describe_plans(found))
+    else:
+        print_plans(found)
 
 
 @app.command()

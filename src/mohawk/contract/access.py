@@ -110,6 +110,7 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
                 m.StatusRequest: _ANY,
                 o.AttestNode: _ANY,
                 o.DrainWorker: _ANY,
+                o.Replan: _ANY,
                 o.Revoke: _ANY,
                 o.ProposeChange: _ANY,
                 o.ApproveChange: _OWN,  # any but those that it proposed itself
@@ -122,7 +123,14 @@ ACCESS: Mapping[Parties, Mapping[type, Scope]] = MappingProxyType(
             {m.StatusRequest: _ANY, o.AttestNode: _ANY, o.ShowChange: _ANY, o.ListChanges: _ANY}
         ),
         Parties(Role.CONTROLLER, Role.OPERATOR): MappingProxyType(
-            {m.StatusReply: _ANY, o.NodeVerdict: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY, o.Done: _ANY}
+            {
+                m.StatusReply: _ANY,
+                o.NodeVerdict: _ANY,
+                o.ChangeShown: _ANY,
+                o.ChangesListed: _ANY,
+                o.Done: _ANY,
+                o.Replanned: _ANY,
+            }
         ),
         Parties(Role.CONTROLLER, Role.AUDITOR): MappingProxyType(
             {m.StatusReply: _ANY, o.NodeVerdict: _ANY, o.ChangeShown: _ANY, o.ChangesListed: _ANY}

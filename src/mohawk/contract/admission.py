@@ -45,6 +45,7 @@ _FROM_DIALLER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
                 m.StatusRequest,
                 o.AttestNode,
                 o.DrainWorker,
+                o.Replan,
                 o.Revoke,
                 o.ProposeChange,
                 o.ApproveChange,
@@ -78,7 +79,9 @@ _FROM_LISTENER: Mapping[Purpose, frozenset[type]] = MappingProxyType(
         ),
         Purpose.SLICE: frozenset({m.SliceOffset, m.SliceStored, m.Failure}),
         Purpose.STEP: frozenset({Pulse}),
-        Purpose.OPERATOR: frozenset({m.StatusReply, o.NodeVerdict, o.ChangeShown, o.ChangesListed, o.Done, m.Failure}),
+        Purpose.OPERATOR: frozenset(
+            {m.StatusReply, o.NodeVerdict, o.ChangeShown, o.ChangesListed, o.Done, o.Replanned, m.Failure}
+        ),
     }
 )
 

@@ -31,6 +31,8 @@ from mohawk.contract.operating import (
     ListChanges,
     NodeVerdict,
     ProposeChange,
+    Replan,
+    Replanned,
     Revoke,
     ShowChange,
     WithdrawChange,
@@ -122,7 +124,9 @@ class HeartbeatReply:
 
 @dataclass(frozen=True, slots=True)
 class LoadStage:
-    """`run_id`: the stage's slices, as one or more in a row, written like one slice of all their layers."""
+    """`run_id`: the stage's slices, as one or more in a row, written like one slice of all their layers. `beside`: the
+    stage that serves is kept, and serves on, until a `Route` names this one.
+    """
 
     manifest: bytes
     run_id: str
@@ -131,6 +135,7 @@ class LoadStage:
     kv_tokens: int
     token_budget: int
     epoch: int
+    beside: bool = False
 
     def __post_init__(self) -> None:
         check_field(parse_slice_id, self.run_id)
@@ -202,7 +207,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where this stage sends its activations; no `next`: it is the last and answers the controller.
+    """Where the stage `run_id` sends its activations; no `next`: it is the last and answers the controller. Another
+    stage that the worker holds is overwritten.
 
     `previous`: the SPIFFE id of the only peer that may send this stage steps. `plan` (SHA-256), `stage` (from 0) and
     `connection_id` (random) are what this stage's tickets are bound to. `fresh`: the stage forgets all sequences first.
@@ -214,10 +220,12 @@ class Route:
     plan: bytes
     stage: int
     connection_id: bytes
+    run_id: str
     fresh: bool = False
 
     def __post_init__(self) -> None:
         check_text(self.previous)
+        check_field(parse_slice_id, self.run_id)
         require(self.epoch < 1 << 32, "an epoch of more than 32 bits")
         require(len(self.plan) == 32 and len(self.connection_id) == 16, "a route without a plan or a connection id")
 
@@ -385,6 +393,8 @@ Message: TypeAlias = (
     | CredentialProof
     | AttestNode
     | DrainWorker
+    | Replan
+    | Replanned
     | NodeVerdict
     | Revoke
     | ProposeChange

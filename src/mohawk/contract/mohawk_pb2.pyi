@@ -43,7 +43,7 @@ F16: ElementType
 BF16: ElementType
 
 class Envelope(_message.Message):
-    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "probe_stage", "stage_probed", "probe_link", "link_probed", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "offer_tokenizer", "step", "step_result", "step_failure", "pulse", "neighbour_silent", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "drain_worker", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
+    __slots__ = ("hello", "welcome", "failure", "heartbeat", "heartbeat_reply", "load_stage", "key_request", "key_grant", "stage_ready", "route", "route_ready", "probe_stage", "stage_probed", "probe_link", "link_probed", "trust_update", "trust_accepted", "offer_slice", "slice_offset", "slice_chunk", "slice_stored", "offer_tokenizer", "step", "step_result", "step_failure", "pulse", "neighbour_silent", "status_request", "status_reply", "attest_order", "attest_reply", "enrol_order", "tpm_keys", "credential_offer", "credential_proof", "attest_node", "node_verdict", "drain_worker", "replan", "replanned", "revoke", "propose_change", "approve_change", "withdraw_change", "show_change", "change_shown", "list_changes", "changes_listed", "done", "renewal_request", "renewal_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,8 @@ class Envelope(_message.Message):
     ATTEST_NODE_FIELD_NUMBER: _ClassVar[int]
     NODE_VERDICT_FIELD_NUMBER: _ClassVar[int]
     DRAIN_WORKER_FIELD_NUMBER: _ClassVar[int]
+    REPLAN_FIELD_NUMBER: _ClassVar[int]
+    REPLANNED_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FIELD_NUMBER: _ClassVar[int]
     PROPOSE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     APPROVE_CHANGE_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +133,8 @@ class Envelope(_message.Message):
     attest_node: AttestNode
     node_verdict: NodeVerdict
     drain_worker: DrainWorker
+    replan: Replan
+    replanned: Replanned
     revoke: Revoke
     propose_change: ProposeChange
     approve_change: ApproveChange
@@ -142,7 +146,7 @@ class Envelope(_message.Message):
     done: Done
     renewal_request: RenewalRequest
     renewal_grant: RenewalGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., probe_stage: _Optional[_Union[ProbeStage, _Mapping]] = ..., stage_probed: _Optional[_Union[StageProbed, _Mapping]] = ..., probe_link: _Optional[_Union[ProbeLink, _Mapping]] = ..., link_probed: _Optional[_Union[LinkProbed, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., offer_tokenizer: _Optional[_Union[OfferTokenizer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., neighbour_silent: _Optional[_Union[NeighbourSilent, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., drain_worker: _Optional[_Union[DrainWorker, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., heartbeat_reply: _Optional[_Union[HeartbeatReply, _Mapping]] = ..., load_stage: _Optional[_Union[LoadStage, _Mapping]] = ..., key_request: _Optional[_Union[KeyRequest, _Mapping]] = ..., key_grant: _Optional[_Union[KeyGrant, _Mapping]] = ..., stage_ready: _Optional[_Union[StageReady, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., route_ready: _Optional[_Union[RouteReady, _Mapping]] = ..., probe_stage: _Optional[_Union[ProbeStage, _Mapping]] = ..., stage_probed: _Optional[_Union[StageProbed, _Mapping]] = ..., probe_link: _Optional[_Union[ProbeLink, _Mapping]] = ..., link_probed: _Optional[_Union[LinkProbed, _Mapping]] = ..., trust_update: _Optional[_Union[TrustUpdate, _Mapping]] = ..., trust_accepted: _Optional[_Union[TrustAccepted, _Mapping]] = ..., offer_slice: _Optional[_Union[OfferSlice, _Mapping]] = ..., slice_offset: _Optional[_Union[SliceOffset, _Mapping]] = ..., slice_chunk: _Optional[_Union[SliceChunk, _Mapping]] = ..., slice_stored: _Optional[_Union[SliceStored, _Mapping]] = ..., offer_tokenizer: _Optional[_Union[OfferTokenizer, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., step_result: _Optional[_Union[StepResult, _Mapping]] = ..., step_failure: _Optional[_Union[StepFailure, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., neighbour_silent: _Optional[_Union[NeighbourSilent, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., attest_order: _Optional[_Union[AttestOrder, _Mapping]] = ..., attest_reply: _Optional[_Union[AttestReply, _Mapping]] = ..., enrol_order: _Optional[_Union[EnrolOrder, _Mapping]] = ..., tpm_keys: _Optional[_Union[TpmKeys, _Mapping]] = ..., credential_offer: _Optional[_Union[CredentialOffer, _Mapping]] = ..., credential_proof: _Optional[_Union[CredentialProof, _Mapping]] = ..., attest_node: _Optional[_Union[AttestNode, _Mapping]] = ..., node_verdict: _Optional[_Union[NodeVerdict, _Mapping]] = ..., drain_worker: _Optional[_Union[DrainWorker, _Mapping]] = ..., replan: _Optional[_Union[Replan, _Mapping]] = ..., replanned: _Optional[_Union[Replanned, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., propose_change: _Optional[_Union[ProposeChange, _Mapping]] = ..., approve_change: _Optional[_Union[ApproveChange, _Mapping]] = ..., withdraw_change: _Optional[_Union[WithdrawChange, _Mapping]] = ..., show_change: _Optional[_Union[ShowChange, _Mapping]] = ..., change_shown: _Optional[_Union[ChangeShown, _Mapping]] = ..., list_changes: _Optional[_Union[ListChanges, _Mapping]] = ..., changes_listed: _Optional[_Union[ChangesListed, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., renewal_request: _Optional[_Union[RenewalRequest, _Mapping]] = ..., renewal_grant: _Optional[_Union[RenewalGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("purpose", "software", "deny_list", "takes_over")
@@ -197,7 +201,7 @@ class HeartbeatReply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., resident_bytes: _Optional[int] = ..., refused_tickets: _Optional[int] = ..., last_step: _Optional[int] = ..., compute_microseconds: _Optional[int] = ...) -> None: ...
 
 class LoadStage(_message.Message):
-    __slots__ = ("manifest", "run_id", "config", "compute", "kv_tokens", "token_budget", "epoch")
+    __slots__ = ("manifest", "run_id", "config", "compute", "kv_tokens", "token_budget", "epoch", "beside")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +209,7 @@ class LoadStage(_message.Message):
     KV_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_BUDGET_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_FIELD_NUMBER: _ClassVar[int]
     manifest: bytes
     run_id: str
     config: bytes
@@ -212,7 +217,8 @@ class LoadStage(_message.Message):
     kv_tokens: int
     token_budget: int
     epoch: int
-    def __init__(self, manifest: _Optional[bytes] = ..., run_id: _Optional[str] = ..., config: _Optional[bytes] = ..., compute: _Optional[_Union[ElementType, str]] = ..., kv_tokens: _Optional[int] = ..., token_budget: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+    beside: bool
+    def __init__(self, manifest: _Optional[bytes] = ..., run_id: _Optional[str] = ..., config: _Optional[bytes] = ..., compute: _Optional[_Union[ElementType, str]] = ..., kv_tokens: _Optional[int] = ..., token_budget: _Optional[int] = ..., epoch: _Optional[int] = ..., beside: _Optional[bool] = ...) -> None: ...
 
 class KeyRequest(_message.Message):
     __slots__ = ("slice_digests", "public_key")
@@ -273,7 +279,7 @@ class Session(_message.Message):
     def __init__(self, version: _Optional[str] = ..., group: _Optional[str] = ..., suite: _Optional[str] = ..., peer: _Optional[str] = ..., rtt_microseconds: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("epoch", "next", "previous", "plan", "stage", "connection_id", "fresh")
+    __slots__ = ("epoch", "next", "previous", "plan", "stage", "connection_id", "fresh", "run_id")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +287,7 @@ class Route(_message.Message):
     STAGE_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     next: Hop
     previous: str
@@ -288,7 +295,8 @@ class Route(_message.Message):
     stage: int
     connection_id: bytes
     fresh: bool
-    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[int] = ..., connection_id: _Optional[bytes] = ..., fresh: _Optional[bool] = ...) -> None: ...
+    run_id: str
+    def __init__(self, epoch: _Optional[int] = ..., next: _Optional[_Union[Hop, _Mapping]] = ..., previous: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[int] = ..., connection_id: _Optional[bytes] = ..., fresh: _Optional[bool] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RouteReady(_message.Message):
     __slots__ = ("epoch", "session")
@@ -757,6 +765,40 @@ class DrainWorker(_message.Message):
     name: str
     back: bool
     def __init__(self, name: _Optional[str] = ..., back: _Optional[bool] = ...) -> None: ...
+
+class Replan(_message.Message):
+    __slots__ = ("only_show",)
+    ONLY_SHOW_FIELD_NUMBER: _ClassVar[int]
+    only_show: bool
+    def __init__(self, only_show: _Optional[bool] = ...) -> None: ...
+
+class PlannedWorker(_message.Message):
+    __slots__ = ("name", "run_id", "busy_nanoseconds")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    BUSY_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    run_id: str
+    busy_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., run_id: _Optional[str] = ..., busy_nanoseconds: _Optional[int] = ...) -> None: ...
+
+class Replanned(_message.Message):
+    __slots__ = ("rows", "old", "new", "moved", "load_milliseconds", "hold_milliseconds", "unmeasured")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    OLD_FIELD_NUMBER: _ClassVar[int]
+    NEW_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    LOAD_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    HOLD_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNMEASURED_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    old: _containers.RepeatedCompositeFieldContainer[PlannedWorker]
+    new: _containers.RepeatedCompositeFieldContainer[PlannedWorker]
+    moved: bool
+    load_milliseconds: int
+    hold_milliseconds: int
+    unmeasured: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rows: _Optional[int] = ..., old: _Optional[_Iterable[_Union[PlannedWorker, _Mapping]]] = ..., new: _Optional[_Iterable[_Union[PlannedWorker, _Mapping]]] = ..., moved: _Optional[bool] = ..., load_milliseconds: _Optional[int] = ..., hold_milliseconds: _Optional[int] = ..., unmeasured: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeVerdict(_message.Message):
     __slots__ = ("name", "evidence", "accepted", "reasons", "findings", "policy", "tpm", "milliseconds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mohawk.contract.checks import check_field, check_text, require
-from mohawk.ids import check_digest, check_node_name
+from mohawk.ids import check_digest, check_node_name, parse_slice_id
 
 MAXIMUM_CONTENT = 48 * 1024
 """Bytes that one change brings in: it must fit a frame."""
@@ -124,6 +124,47 @@ class DrainWorker:
 
     def __post_init__(self) -> None:
         check_field(check_node_name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """Measure the workers, and lay the model out anew where that is worth it; `only_show`: say how it would be."""
+
+    only_show: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWorker:
+    """One stage of a plan. `busy_nanoseconds`: what a step is expected to take it."""
+
+    name: str
+    run_id: str
+    busy_nanoseconds: int
+
+    def __post_init__(self) -> None:
+        check_field(check_node_name, self.name)
+        check_field(parse_slice_id, self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """The plan that served and the one that serves now (`moved`), or would; the same one where nothing is better.
+    Expected times are of steps of `rows` rows. Stages were loaded while the old plan served; then no step could begin
+    for `hold_milliseconds`. `unmeasured`: spares that did not let themselves be measured, and were left out.
+    """
+
+    rows: int
+    old: tuple[PlannedWorker, ...]
+    new: tuple[PlannedWorker, ...]
+    moved: bool
+    load_milliseconds: int
+    hold_milliseconds: int
+    unmeasured: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(bool(self.rows and self.old and self.new), "a plan without stages or rows")
+        for name in self.unmeasured:
+            check_field(check_node_name, name)
 
 
 @dataclass(frozen=True, slots=True)

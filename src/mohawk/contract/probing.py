@@ -16,6 +16,8 @@ MOST_POINTS = 16
 PADDING_BYTES = 48 << 10
 _MOST_NANOSECONDS = 1 << 43
 """Over two hours for one step."""
+_MOST_BYTES = 1 << 50
+"""More than any machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class StageProbed:
     head: tuple[ProbePoint, ...] = ()
 
     def __post_init__(self) -> None:
+        require(self.memory_bytes <= _MOST_BYTES, "a measurement of impossible memory")
+        require(all(point.nanoseconds > 0 for point in self.layer), "a layer that takes no time")
         for points in (self.layer, self.embedding, self.head):
             require(len(points) <= MOST_POINTS, "more measurements than were asked for")
             require(all(a.rows < b.rows for a, b in pairwise(points)), "measurements out of order")

@@ -115,6 +115,15 @@ class Cluster:
         stages[stage] = PlannedStage(member.name, stages[stage].layers)
         self.plan = Plan(tuple(stages))
 
+    def adopt(self, plan: Plan) -> None:
+        """Another plan, of members and spares that hold their stages of it, if only beside others. Whoever has none is
+        a spare then. `reroute` must follow.
+        """
+        everyone = {member.name: member for member in self.everyone}
+        self.members = [everyone.pop(worker) for worker in plan.workers]
+        self.spares = list(everyone.values())
+        self.plan = plan
+
     async def reroute(self, events: StepEvents, *, fresh: bool = False) -> None:
         """Give every worker its place in the chain, under the next epoch and with fresh ticket keys. Only while no step
         is under way. `fresh`: the stages forget all sequences. Raises MohawkError: the chain is broken then;
@@ -180,7 +189,8 @@ class Cluster:
         else:
             target = self.members[index + 1].target
             following = Hop(target.name, target.host, target.port)
-        return Route(self.epoch, following, str(before), plan, index, new_connection_id(), fresh)
+        run_id = self.plan.stages[index].layers.slice_id
+        return Route(self.epoch, following, str(before), plan, index, new_connection_id(), run_id, fresh)
 
     async def _dial_first(self, events: StepEvents) -> Link:
         """The connection that steps leave on. Without it the plan is as lost as without the worker."""

@@ -164,8 +164,12 @@ class Engine:
         self._poke()
 
     async def between_steps(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` while no step is under way. Raises what it raises, UnavailableError when serving has ended."""
+        """Do `work` while no step is under way. Raises what it raises, UnavailableError when serving has ended,
+        ChainBrokenError while there is no chain: whoever repairs it may wait for the caller.
+        """
         self.health()
+        if self._is_held:
+            raise _not_done()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._between.append((work, done))
         self._poke()
@@ -196,7 +200,7 @@ class Engine:
         self._pipeline.forget()
         begun = 0 if self._between_task is None else 1
         for _, done in self._between[begun:]:
-            _settle(done, ChainBrokenError("the chain broke before this could be done", hint="try again"))
+            _settle(done, _not_done())
         del self._between[begun:]
 
     def resume(self) -> None:
@@ -371,6 +375,10 @@ class Engine:
     def _tell_all(self, error: MohawkError) -> None:
         for entry in self._requests.values():
             entry.deltas.put_nowait(error)
+
+
+def _not_done() -> ChainBrokenError:
+    return ChainBrokenError("the chain broke before this could be done", hint="try again")
 
 
 def _settle(done: asyncio.Future[None], error: MohawkError | None) -> None:

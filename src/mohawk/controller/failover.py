@@ -265,16 +265,17 @@ class Failover:
             raise UnavailableError(f"no spare could take the stage of {name}", hint="start one with --spare")
         if spare.layers != layers:
             await self._hooks.load(spare, layers)
-        await self._engine.between_steps(lambda: self._swap(stage, spare))
+        await self._engine.between_steps(lambda: self.rebuild(lambda: cluster.replace(stage, spare)))
         self._note_move(spare, layers, name)
-        old.events = Quiet()
-        await old.close()
+        await self.let_go(old)
         return f"{spare.name} took over {layers.slice_id} from {name}"
 
-    async def _swap(self, stage: int, spare: Member) -> None:
-        spare.events = self._pipeline
+    async def rebuild(self, change: Callable[[], None]) -> None:
+        """Between two steps: `change` who is in the chain; every sequence then goes on from its tokens."""
         self._cluster.leave_chain()
-        self._cluster.replace(stage, spare)
+        change()
+        for member in self._cluster.members:
+            member.events = self._pipeline
         try:
             await self._cluster.reroute(self._pipeline, fresh=True)
         except MohawkError as error:
@@ -282,6 +283,11 @@ class Failover:
             raise
         self._hooks.rekey()
         self._engine.resume()
+
+    async def let_go(self, member: Member) -> None:
+        """Whoever had a stage and has none: its process begins anew, without a key, and is found again."""
+        member.events = Quiet()
+        await member.close()
 
     # ---- those who stand by -----------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ async def choose_layout(
     """Asks the connected workers for memory and, unless the plan is settled, for their speed. Raises UsageError: no
     plan is possible, and why; RemoteError, UnavailableError.
     """
-    order = _order(cluster)
+    order = describe_probe(cluster, PROBE_ROWS)
     given = cluster.plan
     if layout is Layout.EVEN or (layout is Layout.AUTO and len(cluster.members) == 1):
         _check_ends(given, may_hold_ends)
@@ -78,9 +78,10 @@ async def choose_layout(
     return LayoutChoice(plan, given, model, profiles)
 
 
-def _order(cluster: Cluster) -> ProbeStage:
+def describe_probe(cluster: Cluster, rows: tuple[int, ...]) -> ProbeStage:
+    """What a worker is asked, to measure steps of so many rows."""
     element = ElementType[cluster.options.compute.value]
-    return ProbeStage(cluster.folder.envelope, cluster.loader.config, element, PROBE_ROWS)
+    return ProbeStage(cluster.folder.envelope, cluster.loader.config, element, rows)
 
 
 def _in_memory(size: int, stored: DataType, serving: ServingOptions) -> int:

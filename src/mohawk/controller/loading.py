@@ -1,7 +1,8 @@
 """A stage onto one worker: sealed slices first, keys last. The same for a first start, a repair, and a move.
 
 A worker may hold sealed slices that it has no key for: `deliver_run` ahead of need is what makes a spare quick. It
-takes one stage at a time; loading another replaces the one that it has, whose weights are overwritten before.
+serves one stage at a time; loading another replaces the one that it has, whose weights are overwritten before, or waits
+beside it for a route.
 """
 
 from __future__ import annotations
@@ -55,20 +56,28 @@ class StageLoader:
             self.context, target, self.folder, parts, lambda done: progress(target.name, done, size)
         )
 
-    async def load(self, member: Member, layers: LayerRange, epoch: int, keys: KeyRelease, progress: Progress) -> None:
-        """Have `member` hold a stage of `layers`, tested, in place of the one that it may have. It is in no chain then:
-        a route of `epoch` or later must follow.
+    async def load(
+        self,
+        member: Member,
+        layers: LayerRange,
+        epoch: int,
+        keys: KeyRelease,
+        progress: Progress,
+        *,
+        beside: bool = False,
+    ) -> None:
+        """Have `member` hold a stage of `layers`, tested, in place of the one that it may have: it is in no chain then,
+        and a route of `epoch` or later must follow. With `beside` it goes on with the other one until then.
 
-        Raises like `deliver_run` and `Member.load`; whether it still has its earlier stage is then unknown.
+        Raises like `deliver_run` and `Member.load`. Whether it still has its earlier stage is then unknown; with
+        `beside` it has.
         """
         member.sent_bytes = await self.deliver_run(member.target, layers, progress)
-        member.layers = None
         if layers.last == self.folder.manifest.layers - 1:  # it samples, also under grammars over the tokens' text
             await deliver_tokenizer(self.context, member.target, self.folder)
-        await member.load(self._order(layers, epoch), self.folder.manifest.find_run(layers), keys)
-        member.layers = layers
+        await member.load(self._order(layers, epoch, beside=beside), self.folder.manifest.find_run(layers), keys)
 
-    def _order(self, layers: LayerRange, epoch: int) -> LoadStage:
+    def _order(self, layers: LayerRange, epoch: int, *, beside: bool) -> LoadStage:
         return LoadStage(
             manifest=self.folder.envelope,
             run_id=layers.slice_id,
@@ -77,4 +86,5 @@ class StageLoader:
             kv_tokens=self.options.kv_tokens,
             token_budget=self.options.token_budget,
             epoch=epoch,
+            beside=beside,
         )

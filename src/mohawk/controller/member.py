@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from mohawk.artifact.sealed_slice import Run
@@ -89,6 +90,9 @@ class Member:
         self.sent_bytes = 0
         self.layers: LayerRange | None = None
         """The stage that it holds."""
+        self._beside: StageReady | None = None
+        """Another one, that a route may name."""
+        self._is_preparing = False
         self.last_step = 0
         """The newest step that it says it has done."""
         self.compute_microseconds = 0
@@ -165,19 +169,27 @@ class Member:
 
     async def load(self, order: LoadStage, run: Run, keys: KeyRelease) -> StageReady:
         """Have the worker verify the slices of `run`, give it their keys, and wait until its stage passed the
-        self-test.
+        self-test. It holds that one then, or that one too.
 
         Raises RemoteError with the worker's refusal, PolicyError when it asks for other slices' keys,
         UnavailableError.
         """
         async with self._turn:
+            if not order.beside:
+                self.layers = self.ready = None
             request = await self._link.request(order, KeyRequest, KEY_SECONDS)
             approval = await keys.approve(self._link, request)
             grant = keys.grant(request, self._link.session, run, approval)
-            self.ready = None
-            self.ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
             self.approval, self._manifest = approval, manifest_digest(order.manifest)
-            return self.ready
+            with self._preparing():
+                ready = await self._link.request(grant, StageReady, LOAD_SECONDS)
+            if ready.run_id != order.run_id:
+                raise RemoteError(f"{self.name} loaded another stage than it was told to")
+            if order.beside:
+                self._beside = ready
+            else:
+                self._hold(ready)
+            return ready
 
     async def attest_again(self, attestation: Attestation) -> Asked:
         """What its machine shows now, for the key that it holds. Raises AttestationRefusedError, or like `ask`."""
@@ -194,9 +206,10 @@ class Member:
             return await attestation.ask(self._link, approval.recipient, self._manifest, approval.evidence_class)
 
     async def probe(self, order: ProbeStage) -> StageProbed:
-        """What the worker says that it has and how fast it is. Raises RemoteError, UnavailableError: it has a stage."""
+        """What the worker says that it has and how fast it is. Raises RemoteError, UnavailableError."""
         async with self._turn:
-            return await self._link.request(order, StageProbed, PROBE_SECONDS)
+            with self._preparing():
+                return await self._link.request(order, StageProbed, PROBE_SECONDS)
 
     async def probe_link(self, padding: bytes) -> float:
         """Seconds until so many bytes have arrived there, and the answer here. Raises UnavailableError."""
@@ -211,6 +224,9 @@ class Member:
             answer = await self._link.request(route, RouteReady, ROUTE_SECONDS)
         if answer.epoch != route.epoch:
             raise RemoteError(f"{self.name} confirmed another route than it was given")
+        beside, self._beside = self._beside, None
+        if beside is not None and beside.run_id == route.run_id:
+            self._hold(beside)
         self.next_session = answer.session
 
     async def close(self) -> None:
@@ -218,6 +234,18 @@ class Member:
         self._link.on_closed = ignore
         self._link.close()
         await self._link.closed
+
+    def _hold(self, ready: StageReady) -> None:
+        self.layers, self.ready = LayerRange.parse(ready.run_id), ready
+
+    @contextmanager
+    def _preparing(self) -> Iterator[None]:
+        """It builds or measures, though its state may say that it serves."""
+        self._is_preparing = True
+        try:
+            yield
+        finally:
+            self._is_preparing = False
 
     def _listen_to(self, link: Link) -> None:
         link.on_message = self._on_message
@@ -264,7 +292,8 @@ class Member:
         loop: a beat counts as unanswered only from the moment it was sent."""
         while not self._link.is_closing:
             now = time.monotonic()
-            patience = PATIENCE_SECONDS if self.state is WorkerState.READY else LOADING_PATIENCE_SECONDS
+            is_steady = self.state is WorkerState.READY and not self._is_preparing
+            patience = PATIENCE_SECONDS if is_steady else LOADING_PATIENCE_SECONDS
             if any(now - at > patience for at in self._sent_at.values()):
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
                 return

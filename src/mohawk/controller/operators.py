@@ -20,6 +20,8 @@ from mohawk.contract.operating import (
     NodeVerdict,
     OpenChange,
     ProposeChange,
+    Replan,
+    Replanned,
     Revoke,
     ShowChange,
     WithdrawChange,
@@ -39,14 +41,26 @@ Drain = Callable[[NodeName, DrainWorker], Awaitable[str]]
 """Who asks, and for what -> what was done, in one sentence. Raises MohawkError."""
 
 
+ReplanModel = Callable[[NodeName, Replan], Awaitable[Replanned]]
+"""Who asks, and for what -> what was found and done. Raises MohawkError."""
+
+
 class OperatorService:
     """Implements `transport.listen.Service`."""
 
-    def __init__(self, status: Callable[[], StatusReply], desk: ChangeDesk, attest: AskNode, drain: Drain) -> None:
+    def __init__(
+        self,
+        status: Callable[[], StatusReply],
+        desk: ChangeDesk,
+        attest: AskNode,
+        drain: Drain,
+        replan: ReplanModel,
+    ) -> None:
         self._status = status
         self._desk = desk
         self._attest = attest
         self._drain = drain
+        self._replan = replan
         self._asking: set[asyncio.Task[None]] = set()
 
     def authorize(self, peer: PeerIdentity, hello: Hello) -> None:
@@ -57,7 +71,7 @@ class OperatorService:
 
     def _answer(self, link: Link, message: object, _body: bytearray) -> None:
         """Refusals are answers too: what an operator did wrong does not end the connection."""
-        if isinstance(message, AttestNode | DrainWorker):
+        if isinstance(message, AttestNode | DrainWorker | Replan):
             task = asyncio.get_running_loop().create_task(self._answer_later(link, message))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
@@ -69,17 +83,23 @@ class OperatorService:
         except MohawkError as error:
             link.send(_refusal(error))
 
-    async def _answer_later(self, link: Link, order: AttestNode | DrainWorker) -> None:
+    async def _answer_later(self, link: Link, order: AttestNode | DrainWorker | Replan) -> None:
         """A machine takes its time to answer, or to load a stage."""
         try:
-            if isinstance(order, AttestNode):
-                answer: Message = await self._attest(order.name)
-            else:
-                answer = Done(await self._drain(link.peer.name, order))
+            answer = await self._carry_out(link.peer.name, order)
         except MohawkError as error:
             answer = _refusal(error)
         if not link.is_closing:
             link.send(answer)
+
+    async def _carry_out(self, operator: NodeName, order: AttestNode | DrainWorker | Replan) -> Message:
+        match order:
+            case AttestNode():
+                return await self._attest(order.name)
+            case DrainWorker():
+                return Done(await self._drain(operator, order))
+            case Replan():
+                return await self._replan(operator, order)
 
     def _show(self, message: object, now: datetime) -> Message | None:
         """The answer to a question; None when it is none."""

@@ -1,7 +1,7 @@
 """Workers measured before they get a stage: memory, compute, link (docs/spec/planning.md 1).
 
 All are measured at once, for that is how they will serve: those that share a machine share its cores in the measurement
-too. A worker is measured once in a controller's life.
+too. One that serves goes on: each pass that is timed is a turn between two steps.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ async def probe_workers(
     """Everything of each, all at once. `may_hold_ends`: names; empty: everybody. Raises RemoteError,
     UnavailableError.
     """
-    profiles = await gather_or_cancel(_probe(member, order) for member in members)
+    profiles = await gather_or_cancel(probe_worker(member, order) for member in members)
     if not may_hold_ends:
         return tuple(profiles)
     return tuple(replace(profile, may_hold_ends=profile.name in may_hold_ends) for profile in profiles)
 
 
-async def _probe(member: Member, order: ProbeStage) -> WorkerProfile:
+async def probe_worker(member: Member, order: ProbeStage) -> WorkerProfile:
+    """Raises RemoteError, UnavailableError: it has no room to be measured, or is gone."""
     round_trip, bandwidth = await _probe_link(member)
     answer = await member.probe(order)
     _check_rows(answer, order)

@@ -14,7 +14,7 @@ from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.checkpoint.settings import TextSettings, read_settings
 from mohawk.contract.messages import StatusReply
-from mohawk.contract.operating import DrainWorker
+from mohawk.contract.operating import DrainWorker, Replan, Replanned
 from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Waiting, check_token_budget
@@ -29,6 +29,7 @@ from mohawk.controller.member import Member
 from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
+from mohawk.controller.replanning import Means, Replanner
 from mohawk.controller.status import describe_cluster
 from mohawk.controller.trust import TrustKeeper
 from mohawk.crypto.primitives import random_bytes
@@ -138,6 +139,14 @@ class Controller:
             (*options.targets, *options.spares),
             Hooks(self._load, self._welcome, self._rekey, options.note),
         )
+        self._replanner = Replanner(
+            self.cluster,
+            self.engine,
+            self.failover,
+            describe_workload(options.folder.manifest, self._serving, self._settings),
+            options.may_hold_ends,
+            Means(self._load, self._reroute, options.note),
+        )
 
     async def start(self, progress: Progress) -> int:
         """Open the join port, bring the workers up and open the operators' port; its number. Raises MohawkError."""
@@ -157,7 +166,7 @@ class Controller:
         self._rekey()
         for member in self.cluster.members:
             self._welcome(member)
-        service = OperatorService(self.status, self._change_desk(options), self.gate.ask, self._drain)
+        service = OperatorService(self.status, self._change_desk(options), self.gate.ask, self._drain, self._replan)
         self._listener = await listen(self._context, options.operator_host, options.operator_port, service)
         self.engine.start()
         self.failover.start()
@@ -192,12 +201,14 @@ class Controller:
         options = self._options
         return KeyRelease(keyring, model_key, options.folder.envelope, self.gate.attestation, options.record)
 
-    async def _load(self, member: Member, layers: LayerRange) -> None:
-        """A stage onto a worker that stands by, through the same gate as at the start. Raises MohawkError."""
+    async def _load(self, member: Member, layers: LayerRange, *, beside: bool = False) -> None:
+        """A stage onto a worker that stands by, or beside the one that it serves, through the same gate as at the
+        start. Raises MohawkError.
+        """
         keyring = self._options.folder.keyring()
         with await self._open_model_key(keyring) as model_key:
             epoch, keys = self.cluster.epoch + 1, self._release(keyring, model_key)
-            await self.cluster.loader.load(member, layers, epoch, keys, lambda _name, _done, _size: None)
+            await self.cluster.loader.load(member, layers, epoch, keys, lambda _name, _done, _size: None, beside=beside)
 
     def _welcome(self, member: Member) -> None:
         """To a worker that has just connected."""
@@ -226,6 +237,13 @@ class Controller:
         details = {"operator": str(operator), "back": str(order.back).lower()}
         self._options.record(AuditEvent(EventKind.WORKER_DRAINED, order.name, details))
         return self.failover.take_back(order.name) if order.back else await self.failover.drain(order.name)
+
+    async def _replan(self, operator: NodeName, order: Replan) -> Replanned:
+        """On record before it is done; only looking is not. Raises MohawkError."""
+        if not order.only_show:
+            details = {"operator": str(operator)}
+            self._options.record(AuditEvent(EventKind.REPLANNING, self._options.folder.manifest.model_id, details))
+        return await self._replanner.replan(only_show=order.only_show)
 
     def _deny(self, node: NodeName, reason: str) -> None:
         """Revoke a node on our own account, and tell everybody now."""

@@ -4,6 +4,8 @@ What is timed is what serves: the same stage, pool, attention and kernels. Decod
 the layers that are timed together are larger than a processor's caches; one layer again and again would be read from
 them, and look several times faster than a stage of many.
 
+A worker that serves meanwhile goes on: each pass that is timed is a turn of its own between two steps.
+
 Limits: layers of several kinds (sparse and dense, sliding and full) are averaged over those that are timed; random
 weights send rows to experts evenly; keys and values of `HISTORY` tokens per sequence.
 """
@@ -25,6 +27,7 @@ from mohawk.model.loading import fill_stage
 from mohawk.model.slicing import slice_class
 from mohawk.model.stage import Segment, Stage
 from mohawk.model.tensors import TORCH_TYPES
+from mohawk.model.turns import Turns
 from mohawk.nouns.model import BLOCK_TOKENS, DataType, LayerRange, blocks_for
 
 HISTORY = 128
@@ -49,12 +52,14 @@ class StageTimes:
     head: Times
 
 
-def time_stage(config: bytes, compute: DataType, rows: Sequence[int], room: int, clock: Clock) -> StageTimes:
-    """`config`: config.json; `room`: bytes that may be taken. Blocking, for the thread that computes. What does not fit
-    is not measured. Raises ArtifactError, UnsupportedModelError.
+def time_stage(
+    config: bytes, compute: DataType, rows: Sequence[int], room: int, clock: Clock, in_turn: Turns
+) -> StageTimes:
+    """`config`: config.json; `room`: bytes that may be taken. Blocking, for a thread that does not compute. What does
+    not fit is not measured. Raises ArtifactError, UnsupportedModelError.
     """
     parsed = read_config(config)
-    probe = _Probe(parsed, compute, tuple(rows), room, clock)
+    probe = _Probe(parsed, compute, tuple(rows), room, clock, in_turn)
     total = parsed.num_hidden_layers
     ends = LayerRange(0, 0), LayerRange(total - 1, total - 1)
     inner = probe.time(probe.enough_layers())
@@ -73,6 +78,7 @@ class _Probe:
     rows: tuple[int, ...]
     room: int
     clock: Clock
+    in_turn: Turns
 
     def enough_layers(self) -> LayerRange:
         """Of those between the ends (all, where a model has no more than two): as many as caches do not hold, in the
@@ -94,7 +100,7 @@ class _Probe:
         return {rows: self._time(stage, rows) / len(layers) for rows in self.rows}
 
     def _size(self, layers: LayerRange) -> int:
-        shapes, _family, _config = self._shapes(layers)
+        shapes, _family, _config = self.in_turn(lambda: self._shapes(layers))
         return sum(tensor.numel() for tensor in shapes.values()) * self.compute.size
 
     def _shapes(self, layers: LayerRange) -> tuple[Mapping[str, torch.Tensor], type[Any], PretrainedConfig]:
@@ -108,12 +114,12 @@ class _Probe:
             return revert_weight_conversion(model, model.state_dict()), family, config
 
     def _build(self, layers: LayerRange) -> Stage:
-        shapes, family, config = self._shapes(layers)
+        shapes, family, config = self.in_turn(lambda: self._shapes(layers))
         state = {name: self._random(tensor) for name, tensor in shapes.items()}
         sequences = max([1, *(rows for rows in self.rows if rows <= HISTORY)])
         tokens = sequences * blocks_for(HISTORY + 1) * BLOCK_TOKENS + blocks_for(max(self.rows)) * BLOCK_TOKENS
-        stage = fill_stage(family, config, layers, state, self.compute, tokens)
-        stage.pack()  # as a worker does, unless it is short of memory
+        stage = self.in_turn(lambda: fill_stage(family, config, layers, state, self.compute, tokens))
+        self.in_turn(stage.pack)  # as a worker does, unless it is short of memory
         return stage
 
     def _random(self, shape: torch.Tensor) -> torch.Tensor:
@@ -123,15 +129,19 @@ class _Probe:
 
     def _time(self, stage: Stage, rows: int) -> float:
         """Seconds of one step, the median of several; one before them warms up."""
-        segments = _open(stage, rows)
+        segments = self.in_turn(lambda: _open(stage, rows))
         inputs = _inputs(stage, rows)
         sampled = range(rows) if stage.is_last and rows < HISTORY else ()
         times: list[float] = []
+
+        def run() -> float:
+            begin = self.clock()
+            stage.run(segments, inputs, sampled)
+            return self.clock() - begin
+
         try:
             while len(times) <= _PASSES or sum(times[1:]) < _LEAST_SECONDS:
-                begin = self.clock()
-                stage.run(segments, inputs, sampled)
-                times.append(self.clock() - begin)
+                times.append(self.in_turn(run))
                 _rewind(stage, segments)
         finally:
             stage.clear()

@@ -133,11 +133,15 @@ class CostModel:
 
     def is_possible(self, worker: WorkerProfile, begin: int, end: int) -> bool:
         """It fits, and the worker may have it."""
-        if begin == 0 and (worker.embedding is None or not worker.may_hold_ends):
+        if begin == 0 and worker.embedding is None:
             return False
-        if end == self.end and (worker.head is None or not worker.may_hold_ends):
+        if end == self.end and worker.head is None:
             return False
-        return self.memory(begin, end) <= worker.memory
+        return self.may_have(worker, begin, end) and self.memory(begin, end) <= worker.memory
+
+    def may_have(self, worker: WorkerProfile, begin: int, end: int) -> bool:
+        """The policy lets the worker have it."""
+        return worker.may_hold_ends or not (begin == 0 or end == self.end)
 
 
 def _sums(values: Sequence[int]) -> list[int]:

@@ -13,8 +13,9 @@ Sorting workers into any order is as hard as partition, so the number of sets is
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 
 from mohawk.errors import UsageError
 from mohawk.nouns.model import LayerRange
@@ -33,10 +34,18 @@ _Run = tuple[int, int, int]
 
 
 class Programme:
-    """One model on these workers. Bottlenecks are seconds per step at the workload's rows."""
+    """One model on these workers. Bottlenecks are seconds per step at the workload's rows. `held`: runs of slices that
+    workers (by name) have already, so that they need no room for them.
+    """
 
-    def __init__(self, model: CostModel, workers: Sequence[WorkerProfile]) -> None:
+    def __init__(
+        self,
+        model: CostModel,
+        workers: Sequence[WorkerProfile],
+        held: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    ) -> None:
         self._model = model
+        self._held = held
         self._workers = tuple(workers)
         self.in_any_order = (1 << len(workers)) * model.end**2 <= ANY_ORDER_STATES
         self._busy = [
@@ -77,9 +86,12 @@ class Programme:
 
     def _busy_time(self, worker: WorkerProfile, begin: int, end: int) -> float:
         """Infinite where the run is impossible."""
-        if end <= begin or not self._model.is_possible(worker, begin, end):
-            return float("inf")
-        return self._model.cost(worker, begin, end).busy
+        model = self._model
+        if self._held.get(worker.name) == (begin, end):
+            is_possible = model.may_have(worker, begin, end)
+        else:
+            is_possible = begin < end and model.is_possible(worker, begin, end)
+        return model.cost(worker, begin, end).busy if is_possible else float("inf")
 
     def _states(self) -> range:
         """In an order in which every choice leads to a later one."""

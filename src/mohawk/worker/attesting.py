@@ -2,6 +2,7 @@
 (docs/spec/attestation.md 2 to 4).
 
 Rules, and the attack each stops:
+- What is held is spoken for until another key has come: an order whose key is refused changes nothing.
 - Name, connection, recipient key and manifest of a challenge are our own, never the controller's words: nobody can have
   this TPM vouch for another's key or connection (T10, T11).
 - The TPM is asked in a thread: a slow chip must not stop the heartbeats.
@@ -33,25 +34,32 @@ class MachineWitness:
     def __init__(self, attester: Attester | None) -> None:
         self._attester = attester
         self._shown: TpmIdentity | None = None
-        self._bound: tuple[bytes, bytes] | None = None
+        self._asked: tuple[bytes, bytes] | None = None
+        self._held: tuple[bytes, bytes] | None = None
+        self._shown_for_asked = SOFTWARE
         self.evidence = SOFTWARE
         """Digest of what was shown for the key that is held now; tickets are bound to it."""
 
     def bind(self, public_key: bytes, manifest: bytes) -> None:
-        """A key was asked for, sealed to this HPKE key: that is what quotes speak for from now on."""
-        self._bound = sha256(public_key), manifest_digest(manifest)
-        self.evidence = SOFTWARE
+        """A key was asked for, sealed to this HPKE key: that is what quotes for its release speak for."""
+        self._asked = sha256(public_key), manifest_digest(manifest)
+        self._shown_for_asked = SOFTWARE
+
+    def hold(self) -> None:
+        """The key has come: that is what all quotes speak for from now on."""
+        self._held, self.evidence = self._asked, self._shown_for_asked
 
     async def answer(self, order: AttestOrder, session: SessionInfo, *, is_for_key: bool) -> AttestReply:
         """Evidence now. `is_for_key`: the key is not released yet, and this is what it will be released for.
 
         Raises MessageError (nothing was asked for that it could speak of), HostError (the TPM).
         """
-        if self._bound is None:
+        bound = self._asked if is_for_key else self._held
+        if bound is None:
             raise MessageError("a challenge before a key was asked for")
-        evidence = await self._quote(order, session, self._bound)
+        evidence = await self._quote(order, session, bound)
         if is_for_key:
-            self.evidence = evidence.digest()
+            self._shown_for_asked = evidence.digest()
         return AttestReply(evidence.encode())
 
     async def keys(self) -> TpmKeys:

@@ -133,14 +133,17 @@ class ControlSession:
         if self._pending is None:
             raise MessageError("a key that was not asked for")
         (assignment, exchange), self._pending = self._pending, None
+        self._witness.hold()
         data_keys = exchange.open(grant, self._link.peer.spki)
         self.had_key = True
-        self._chain.close()  # it hands on what the stage before this one computes; a route to the new one must follow
+        if not assignment.order.beside:
+            self._chain.close()  # it hands on what the stage before computes; a route to the new one must follow
         ready = await self._station.load(assignment, data_keys)
         self._link.send(ready)
 
     async def _set_route(self, route: Route) -> None:
         tickets = TicketReader(self._link.session, route, self._witness.evidence)
+        self._station.take(route.run_id)
         if route.fresh:
             self._chain.close()  # no step of the old route may come between
             await self._station.forget()

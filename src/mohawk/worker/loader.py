@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from mohawk.artifact.manifest import Manifest
 from mohawk.artifact.sealed_slice import Run, SealedSlice, run_layers
@@ -28,6 +29,7 @@ from mohawk.model.loading import build_stage
 from mohawk.model.self_test import check_family, check_stage
 from mohawk.model.stage import Stage
 from mohawk.model.tensors import TensorView
+from mohawk.model.turns import Turns
 from mohawk.nouns.families import Kind, classify
 from mohawk.nouns.model import DataType, LayerRange
 
@@ -86,8 +88,9 @@ def accept_config(envelope: bytes, config: bytes, pins: PublisherPins, store: Sl
     return manifest
 
 
-def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore) -> LoadedStage:
-    """Open the slices into memory, build the stage and test it on the path that serves. Blocking; for a thread.
+def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore, in_turn: Turns) -> LoadedStage:
+    """Open the slices into memory, build the stage and test it on the path that serves. Blocking; for a thread that
+    does not compute: another stage may serve meanwhile.
 
     `data_keys`: 32 bytes for each slice, in order; overwritten as soon as all are open, and here, where they are used:
     whoever asked for the load may be gone by then.
@@ -105,12 +108,13 @@ def load_stage(assignment: Assignment, data_keys: SecretBytes, store: SliceStore
                 memories.append(_open(part, data_key, store))
         opened = time.perf_counter()
         tensors = join_tensors([view_tensors(memory.view) for memory in memories], assignment.manifest.family)
-        stage = build_stage(order.config, layers, tensors, DataType(order.compute.name), order.kv_tokens)
+        compute = DataType(order.compute.name)
+        stage = in_turn(lambda: build_stage(order.config, layers, tensors, compute, order.kv_tokens))
         weight_bytes = sum(part.context.plaintext_bytes for part in assignment.run)
-        packed_bytes, packed_locked = _pack(stage, weight_bytes)
+        packed_bytes, packed_locked = in_turn(partial(_pack, stage, weight_bytes))
         built = time.perf_counter()
-        check_stage(stage)
-        check_family(order.config)
+        in_turn(partial(check_stage, stage))
+        in_turn(partial(check_family, order.config))
     except BaseException:
         if stage is not None:
             _overwrite(stage)

@@ -1,0 +1,63 @@
+"""Stages move under running streams: loaded while the old plan serves, and no token is lost, repeated or changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import Up
+from tests.e2e.streams import Streams, build_endless, wait_for_spares
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+
+SPARES = 2
+CONTEXT = 1024
+TOKENS = 400
+PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(4)]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """One worker has all layers, and two more have come."""
+    source = build_endless(tmp_path / "endless", CONTEXT)
+    running = Up(tmp_path / "home", str(source), "--dtype", "float32", "--workers", "1", "--spares", str(SPARES))
+    wait_for_spares(running, SPARES)
+    yield running
+    running.kill()
+
+
+def chain(up: Up) -> list[tuple[str, str]]:
+    return [(worker["name"], worker["run_id"]) for worker in up.status()["workers"] if not worker["is_spare"]]
+
+
+def test_stages_move_to_workers_that_came_later(up: Up, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = [stream.tokens for stream in Streams(up, PROMPTS, TOKENS).finish()]
+    at = ("--controller", f"controller@127.0.0.1:{up.ready['operator_port']}", "--json")
+    before = chain(up)
+
+    shown = up.command("operator", "replan", "--dry-run", *at)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["moved"] is False
+    assert chain(up) == before, "only looking moves nothing"
+
+    running = Streams(up, PROMPTS, TOKENS)
+    running.wait_for(20)
+    done = up.command("operator", "replan", *at)
+    assert done.returncode == 0, done.stderr
+    assert any(len(stream.tokens) < TOKENS for stream in running.streams), "they ran meanwhile"
+    streams = running.finish()
+    assert [stream.error for stream in streams] == [None] * len(PROMPTS)
+    assert [stream.tokens for stream in streams] == expected
+
+    report = json.loads(done.stdout)
+    assert report["moved"] is True
+    assert [(stage["worker"], stage["layers"]) for stage in report["stages"]] == chain(up)
+    assert report["tokens_per_second"] > 1.25 * report["old_tokens_per_second"]
+    assert len(report["stages"]) > 1
+    assert [stream.tokens for stream in Streams(up, PROMPTS, TOKENS).finish()] == expected
+    with capsys.disabled():
+        print(f"\nloaded for {report['load_milliseconds']} ms, held for {report['hold_milliseconds']} ms; ", end="")
+        print(f"longest gap {max(stream.longest_gap for stream in streams):.2f} s")
