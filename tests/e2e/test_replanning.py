@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
 SPARES = 2
 CONTEXT = 1024
-TOKENS = 400
+TOKENS = 300
+FEW = 20
 PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(4)]
 
 
@@ -57,7 +58,8 @@ def test_stages_move_to_workers_that_came_later(up: Up, capsys: pytest.CaptureFi
     assert [(stage["worker"], stage["layers"]) for stage in report["stages"]] == chain(up)
     assert report["tokens_per_second"] > 1.25 * report["old_tokens_per_second"]
     assert len(report["stages"]) > 1
-    assert [stream.tokens for stream in Streams(up, PROMPTS, TOKENS).finish()] == expected
+    later = Streams(up, PROMPTS, FEW).finish()
+    assert [stream.tokens for stream in later] == [tokens[:FEW] for tokens in expected]
     with capsys.disabled():
         print(f"\nloaded for {report['load_milliseconds']} ms, held for {report['hold_milliseconds']} ms; ", end="")
         print(f"longest gap {max(stream.longest_gap for stream in streams):.2f} s")
