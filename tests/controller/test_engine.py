@@ -17,7 +17,7 @@ from mohawk.contract.steps import SampledToken, Segment, StagePart, Step, StepFa
 from mohawk.controller.engine import Engine
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
-from mohawk.errors import MohawkError, UnavailableError, UsageError, WorkerLostError
+from mohawk.errors import ChainBrokenError, MohawkError, UnavailableError, UsageError, WorkerLostError
 from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import GenerationRequest, TextDelta
 from mohawk.nouns.model import SamplingParameters
@@ -206,6 +206,24 @@ def test_streams_go_on_over_a_repaired_chain(tmp_path: Path):
         again = stage.parts[steps]
         assert [len(opening.generated) >= 5 for opening in again.openings] == [True, True]
         assert {segment.start for segment in again.segments} == {0}
+        await engine.stop()
+
+    run(main)
+
+
+def test_nothing_is_done_between_steps_while_there_is_no_chain(tmp_path: Path):
+    """Whoever repairs it may wait for the one who asks."""
+
+    async def nothing() -> None:
+        pass
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", refuse)
+        engine.hold()
+        with pytest.raises(ChainBrokenError):
+            await engine.between_steps(nothing)
+        engine.resume()
+        await engine.between_steps(nothing)
         await engine.stop()
 
     run(main)

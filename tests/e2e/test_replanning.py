@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mohawk.controller.member import Member
+from mohawk.controller.service import Controller
+from mohawk.errors import MohawkError
+from mohawk.nouns.model import LayerRange
+from mohawk.nouns.plan import Plan, PlannedStage
+from tests.e2e.inside import Site, generate
 from tests.e2e.processes import Up
 from tests.e2e.streams import Streams, build_endless, wait_for_spares
+from tests.model.opening import decode_alone
+from tests.support.models import build_model
+from tests.support.nodes import run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
@@ -63,3 +76,40 @@ def test_stages_move_to_workers_that_came_later(up: Up, capsys: pytest.CaptureFi
     with capsys.disabled():
         print(f"\nloaded for {report['load_milliseconds']} ms, held for {report['hold_milliseconds']} ms; ", end="")
         print(f"longest gap {max(stream.longest_gap for stream in streams):.2f} s")
+
+
+def test_a_worker_that_is_lost_while_stages_load_is_replaced_and_the_old_plan_goes_on(tmp_path: Path) -> None:
+    source, site = build_model(tmp_path / "plain", "llama"), Site(tmp_path / "site")
+    (expected,) = decode_alone(source, PROMPTS[:1], 200)
+    lopsided = Plan((PlannedStage("w1", LayerRange(0, 4)), PlannedStage("w2", LayerRange(5, 5))))
+
+    with site.worker_processes(3, ended=(0, -signal.SIGKILL)) as targets:
+        options = replace(site.options(site.seal(source, 6), targets[:2], plan=lopsided), spares=targets[2:])
+
+        async def main() -> None:
+            controller = Controller(options)
+            load, is_killed = controller._load, False
+
+            async def kill_and_load(member: Member, layers: LayerRange, *, beside: bool) -> None:
+                nonlocal is_killed
+                if not is_killed:
+                    is_killed = True
+                    os.kill(site.processes[1], signal.SIGKILL)
+                await load(member, layers, beside=beside)
+
+            controller._replanner._means = replace(controller._replanner._means, load=kill_and_load)
+            try:
+                await controller.start(lambda _name, _done, _size: None)
+                while not controller.cluster.spares:
+                    await generate(controller, PROMPTS[0], 1)
+                answer = asyncio.create_task(generate(controller, PROMPTS[0], 200))
+                with pytest.raises(MohawkError):
+                    await controller._replanner.replan(only_show=False)
+                assert await answer == expected
+                layers = [stage.layers for stage in controller.cluster.plan.stages]
+                assert layers == [stage.layers for stage in lopsided.stages]
+                assert controller.cluster.plan.workers == ("w1", "w3")
+            finally:
+                await controller.stop()
+
+        run(main, seconds=120)
