@@ -32,9 +32,9 @@ class Served(Protocol):
     def status(self) -> dict[str, Any]: ...
 
 
-def build_endless(folder: Path, context: int) -> Path:
+def build_endless(folder: Path, context: int, layers: int = 6) -> Path:
     """A random model with a long context and no token that ends an answer: a stream ends when it is ended."""
-    build_model(folder, "llama")
+    build_model(folder, "llama", layers=layers)
     change_config(folder, max_position_embeddings=context, eos_token_id=None)
     (folder / "generation_config.json").unlink()
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
@@ -89,6 +89,7 @@ class Streams:
             **more,
         }
         self.streams = [Stream(prompt) for prompt in prompts]
+        self._is_left = False
         self._threads = [threading.Thread(target=self._read, args=(stream,)) for stream in self.streams]
         for thread in self._threads:
             thread.start()
@@ -106,6 +107,11 @@ class Streams:
             assert not thread.is_alive()
         return self.streams
 
+    def leave(self) -> list[Stream]:
+        """Whatever was read until now; the answers are cancelled."""
+        self._is_left = True
+        return self.finish()
+
     def _read(self, stream: Stream) -> None:
         with (
             client(self._up, timeout=60) as http,
@@ -116,6 +122,8 @@ class Streams:
                 return
             for event in events(response):
                 stream.take(event)
+                if self._is_left:
+                    return
 
 
 def wait_for_spares(up: Served, count: int, seconds: float = 60) -> None:

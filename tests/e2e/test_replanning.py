@@ -27,16 +27,22 @@ from tests.support.nodes import run
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
 SPARES = 2
-CONTEXT = 1024
-TOKENS = 300
-FEW = 20
-PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(4)]
+LAYERS = 24
+"""So many that computing decides, and not what a busy machine measures of its links."""
+CONTEXT = 2048
+TOKENS = 2000
+"""More than anybody reads here."""
+PROMPTS = [[5, 6, 7, 8], [6, 6, 7, 9]]
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+def source(tmp_path: Path) -> Path:
+    return build_endless(tmp_path / "endless", CONTEXT, LAYERS)
+
+
+@pytest.fixture
+def up(source: Path, tmp_path: Path) -> Iterator[Up]:
     """One worker has all layers, and two more have come."""
-    source = build_endless(tmp_path / "endless", CONTEXT)
     running = Up(tmp_path / "home", str(source), "--dtype", "float32", "--workers", "1", "--spares", str(SPARES))
     wait_for_spares(running, SPARES)
     yield running
@@ -47,44 +53,45 @@ def chain(up: Up) -> list[tuple[str, str]]:
     return [(worker["name"], worker["run_id"]) for worker in up.status()["workers"] if not worker["is_spare"]]
 
 
-def test_stages_move_to_workers_that_came_later(up: Up, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = [stream.tokens for stream in Streams(up, PROMPTS, TOKENS).finish()]
+def test_stages_move_to_workers_that_came_later(source: Path, up: Up, capsys: pytest.CaptureFixture[str]) -> None:
     at = ("--controller", f"controller@127.0.0.1:{up.ready['operator_port']}", "--json")
     before = chain(up)
-
     shown = up.command("operator", "replan", "--dry-run", *at)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["moved"] is False
     assert chain(up) == before, "only looking moves nothing"
 
     running = Streams(up, PROMPTS, TOKENS)
-    running.wait_for(20)
+    running.wait_for(5)
     done = up.command("operator", "replan", *at)
     assert done.returncode == 0, done.stderr
-    assert any(len(stream.tokens) < TOKENS for stream in running.streams), "they ran meanwhile"
-    streams = running.finish()
+    counts = [len(stream.tokens) for stream in running.streams]
+    running.wait_for(max(counts) + 10)
+    streams = running.leave()
     assert [stream.error for stream in streams] == [None] * len(PROMPTS)
-    assert [stream.tokens for stream in streams] == expected
+    expected = decode_alone(source, PROMPTS, max(len(stream.tokens) for stream in streams))
+    for stream, tokens in zip(streams, expected, strict=True):
+        assert stream.tokens == tokens[: len(stream.tokens)]
 
     report = json.loads(done.stdout)
-    assert report["moved"] is True
+    assert report["moved"] is True, report
     assert [(stage["worker"], stage["layers"]) for stage in report["stages"]] == chain(up)
     assert report["tokens_per_second"] > 1.25 * report["old_tokens_per_second"]
     assert len(report["stages"]) > 1
-    later = Streams(up, PROMPTS, FEW).finish()
-    assert [stream.tokens for stream in later] == [tokens[:FEW] for tokens in expected]
     with capsys.disabled():
         print(f"\nloaded for {report['load_milliseconds']} ms, held for {report['hold_milliseconds']} ms; ", end="")
         print(f"longest gap {max(stream.longest_gap for stream in streams):.2f} s")
 
 
 def test_a_worker_that_is_lost_while_stages_load_is_replaced_and_the_old_plan_goes_on(tmp_path: Path) -> None:
-    source, site = build_model(tmp_path / "plain", "llama"), Site(tmp_path / "site")
-    (expected,) = decode_alone(source, PROMPTS[:1], 200)
-    lopsided = Plan((PlannedStage("w1", LayerRange(0, 4)), PlannedStage("w2", LayerRange(5, 5))))
+    source, site = build_model(tmp_path / "plain", "llama", layers=LAYERS), Site(tmp_path / "site")
+    (expected,) = decode_alone(source, PROMPTS[:1], 100)
+    lopsided = Plan(
+        (PlannedStage("w1", LayerRange(0, LAYERS - 2)), PlannedStage("w2", LayerRange(LAYERS - 1, LAYERS - 1)))
+    )
 
     with site.worker_processes(3, ended=(0, -signal.SIGKILL)) as targets:
-        options = replace(site.options(site.seal(source, 6), targets[:2], plan=lopsided), spares=targets[2:])
+        options = replace(site.options(site.seal(source, LAYERS), targets[:2], plan=lopsided), spares=targets[2:])
 
         async def main() -> None:
             controller = Controller(options)
@@ -102,7 +109,7 @@ def test_a_worker_that_is_lost_while_stages_load_is_replaced_and_the_old_plan_go
                 await controller.start(lambda _name, _done, _size: None)
                 while not controller.cluster.spares:
                     await generate(controller, PROMPTS[0], 1)
-                answer = asyncio.create_task(generate(controller, PROMPTS[0], 200))
+                answer = asyncio.create_task(generate(controller, PROMPTS[0], 100))
                 with pytest.raises(MohawkError):
                     await controller._replanner.replan(only_show=False)
                 assert await answer == expected
