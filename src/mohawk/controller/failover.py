@@ -229,6 +229,10 @@ class Failover:
         return member
 
     def _can_replace(self) -> bool:
+        if any(
+            member.is_preparing for member in self._cluster.members
+        ):  # then a step that is long in coming is not lost
+            return False
         return any(not spare.is_gone for spare in self._cluster.spares)
 
     def _blame_overdue(self, error: MohawkError) -> None:

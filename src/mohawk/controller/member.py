@@ -92,7 +92,8 @@ class Member:
         """The stage that it holds."""
         self._beside: StageReady | None = None
         """Another one, that a route may name."""
-        self._is_preparing = False
+        self._steady_from = 0.0
+        """Until then it builds or measures, or has just done so, though its state may say that it serves."""
         self.last_step = 0
         """The newest step that it says it has done."""
         self.compute_microseconds = 0
@@ -140,6 +141,11 @@ class Member:
         """A heartbeat of long ago is not answered yet."""
         oldest = min(self._sent_at.values(), default=None)
         return oldest is not None and time.monotonic() - oldest > LATE_SECONDS
+
+    @property
+    def is_preparing(self) -> bool:
+        """Steps may wait for turns in which it builds or measures another stage."""
+        return time.monotonic() < self._steady_from
 
     @property
     def is_watched(self) -> bool:
@@ -240,12 +246,11 @@ class Member:
 
     @contextmanager
     def _preparing(self) -> Iterator[None]:
-        """It builds or measures, though its state may say that it serves."""
-        self._is_preparing = True
+        self._steady_from = float("inf")
         try:
             yield
         finally:
-            self._is_preparing = False
+            self._steady_from = time.monotonic() + LOADING_PATIENCE_SECONDS
 
     def _listen_to(self, link: Link) -> None:
         link.on_message = self._on_message
@@ -292,7 +297,7 @@ class Member:
         loop: a beat counts as unanswered only from the moment it was sent."""
         while not self._link.is_closing:
             now = time.monotonic()
-            is_steady = self.state is WorkerState.READY and not self._is_preparing
+            is_steady = self.state is WorkerState.READY and not self.is_preparing
             patience = PATIENCE_SECONDS if is_steady else LOADING_PATIENCE_SECONDS
             if any(now - at > patience for at in self._sent_at.values()):
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))

@@ -4,7 +4,7 @@
 Rules, and what each stops:
 - Keys go through the same gate as at the start: replanning is no way round attestation.
 - Until every new stage has passed its self-test nothing of the old plan is touched: whoever fails, or lies about its
-  memory, fails alone (D17).
+  memory, fails alone (D18).
 - What workers say of themselves decides who gets which layers, and nothing else; `may_hold_ends` holds here too.
 """
 

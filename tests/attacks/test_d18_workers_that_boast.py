@@ -1,4 +1,4 @@
-"""D17: workers lie about themselves when they are measured: absurd numbers, others than were asked for, and plausible ones
+"""D18: workers lie about themselves when they are measured: absurd numbers, others than were asked for, and plausible ones
 that are not true. (Ours: not from the numbered list of attacks.)
 
 Expected: numbers that cannot be have no type, and end the liar's connection; a spare that answers something else is left
