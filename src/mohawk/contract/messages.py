@@ -21,22 +21,7 @@ from mohawk.contract.attesting import (
     TpmKeys,
 )
 from mohawk.contract.checks import check_field, check_text, require
-from mohawk.contract.operating import (
-    ApproveChange,
-    AttestNode,
-    ChangeShown,
-    ChangesListed,
-    Done,
-    DrainWorker,
-    ListChanges,
-    NodeVerdict,
-    ProposeChange,
-    Replan,
-    Replanned,
-    Revoke,
-    ShowChange,
-    WithdrawChange,
-)
+from mohawk.contract.operating import OperatorMessage
 from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProbed
 from mohawk.contract.steps import (
     MAXIMUM_ROWS_PER_STEP,
@@ -391,19 +376,6 @@ Message: TypeAlias = (
     | TpmKeys
     | CredentialOffer
     | CredentialProof
-    | AttestNode
-    | DrainWorker
-    | Replan
-    | Replanned
-    | NodeVerdict
-    | Revoke
-    | ProposeChange
-    | ApproveChange
-    | WithdrawChange
-    | ShowChange
-    | ChangeShown
-    | ListChanges
-    | ChangesListed
-    | Done
+    | OperatorMessage
 )
 MESSAGES = frozenset(get_args(Message))

@@ -194,3 +194,22 @@ class Done:
 
     def __post_init__(self) -> None:
         check_text(self.text)
+
+
+OperatorMessage = (
+    ApproveChange
+    | AttestNode
+    | ChangeShown
+    | ChangesListed
+    | Done
+    | DrainWorker
+    | ListChanges
+    | NodeVerdict
+    | ProposeChange
+    | Replan
+    | Replanned
+    | Revoke
+    | ShowChange
+    | WithdrawChange
+)
+"""The part of the closed set in `contract.messages` that only this port carries."""
