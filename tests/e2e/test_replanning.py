@@ -90,7 +90,7 @@ def test_a_worker_that_is_lost_while_stages_load_is_replaced_and_the_old_plan_go
         (PlannedStage("w1", LayerRange(0, LAYERS - 2)), PlannedStage("w2", LayerRange(LAYERS - 1, LAYERS - 1)))
     )
 
-    with site.worker_processes(3, ended=(0, -signal.SIGKILL)) as targets:
+    with site.worker_processes(3, quiet=False, ended=(0, -signal.SIGKILL)) as targets:
         options = replace(site.options(site.seal(source, LAYERS), targets[:2], plan=lopsided), spares=targets[2:])
 
         async def main() -> None:
