@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from mohawk.contract.messages import WorkerState
-from tests.e2e.processes import Up, command, command_line, processes, wait_until_gone
+from tests.e2e.processes import Up, command, command_line, descendants, processes, wait_until_gone
 from tests.e2e.running import QUESTION, FirstRun, sealed_files
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
@@ -152,7 +152,7 @@ def test_a_conversation_on_standard_input(up: Up, first_run: FirstRun):
 
 def test_no_secret_in_an_argument_or_the_environment_of_a_child(up: Up):
     secrets = [up.key.encode(), b"PRIVATE KEY", (up.home / "keys" / "model.key").read_bytes()]
-    for pid in [up.pid, *up.workers, *up.others]:
+    for pid in [up.pid, *descendants(up.pid)]:
         shown = command_line(pid)
         try:
             shown += Path(f"/proc/{pid}/environ").read_bytes()

@@ -31,6 +31,7 @@ from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProb
 from mohawk.contract.steps import NeighbourSilent, StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.controller.attestation import Asked, Attestation
+from mohawk.controller.beats import HEARTBEAT_SECONDS, Beats
 from mohawk.controller.keys import KeyRelease
 from mohawk.errors import MohawkError, RemoteError, UsageError, WorkerLostError
 from mohawk.identity.certificates import PeerIdentity
@@ -41,7 +42,6 @@ from mohawk.transport.link import Link
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 0.2
 PATIENCE_SECONDS = 0.75
 """A worker that serves and answered no heartbeat for so long is lost (spec messages.md 4.1)."""
 LATE_SECONDS = 0.45
@@ -109,8 +109,7 @@ class Member:
         self.approval: Approval | None = None
         """By which its key was released."""
         self._manifest = b""
-        self._beats = 0
-        self._sent_at: dict[int, float] = {}
+        self._beats = Beats()
         self.on_renewal: Renew = lambda _peer, _request: None
         self._listen_to(link)
         self._heart = asyncio.get_running_loop().create_task(self._beat())
@@ -139,8 +138,7 @@ class Member:
     @property
     def is_late(self) -> bool:
         """A heartbeat of long ago is not answered yet."""
-        oldest = min(self._sent_at.values(), default=None)
-        return oldest is not None and time.monotonic() - oldest > LATE_SECONDS
+        return self._beats.waited(time.monotonic()) > LATE_SECONDS
 
     @property
     def is_preparing(self) -> bool:
@@ -281,11 +279,10 @@ class Member:
             self._link.send(grant)
 
     def _on_heartbeat(self, reply: HeartbeatReply) -> None:
-        sent = self._sent_at.pop(reply.number, None)
-        if sent is None:
+        seconds = self._beats.answer(reply.number, time.monotonic())
+        if seconds is None:
             return
-        self._sent_at = {number: at for number, at in self._sent_at.items() if number > reply.number}
-        self.rtt_microseconds = int((time.monotonic() - sent) * 1e6)
+        self.rtt_microseconds = int(seconds * 1e6)
         self.state, self.resident_bytes = reply.state, reply.resident_bytes
         self.last_step, self.compute_microseconds = reply.last_step, reply.compute_microseconds
         if reply.refused_tickets > self.refused_tickets:
@@ -293,18 +290,15 @@ class Member:
         self.refused_tickets = reply.refused_tickets
 
     async def _beat(self) -> None:
-        """Send heartbeats until one stays unanswered for too long. What is late is the worker's answer, never our own
-        loop: a beat counts as unanswered only from the moment it was sent."""
+        """Send heartbeats until one stays unanswered for too long."""
         while not self._link.is_closing:
             now = time.monotonic()
             is_steady = self.state is WorkerState.READY and not self.is_preparing
-            patience = PATIENCE_SECONDS if is_steady else LOADING_PATIENCE_SECONDS
-            if any(now - at > patience for at in self._sent_at.values()):
+            self._beats.wake(now)
+            if self._beats.waited(now) > (PATIENCE_SECONDS if is_steady else LOADING_PATIENCE_SECONDS):
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
                 return
-            self._beats += 1
-            self._sent_at[self._beats] = now
-            self._link.send(Heartbeat(self._beats))
+            self._link.send(Heartbeat(self._beats.send(now)))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def _on_closed(self, _link: Link, error: MohawkError | None) -> None:
