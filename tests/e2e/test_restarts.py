@@ -7,14 +7,17 @@ from __future__ import annotations
 import os
 import signal
 import ssl
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from mohawk.errors import HostError
 from tests.e2e.streams import build_endless
 from tests.hosts.site import HostedCluster, on_loopback
 
@@ -124,6 +127,54 @@ def test_slices_that_were_damaged_are_fetched_again(cluster: HostedCluster, http
     wait_for_health(http, 200)
     assert tokens(http) == expected
     assert {sealed: sealed.read_bytes() for sealed in contents} == contents
+
+
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A file system of its own over `folder`; what is given changes its options. Skips where that needs more rights."""
+
+    def change(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk, and not in every container")
+    try:
+        yield change
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_and_one_that_is_read_only(cluster: HostedCluster, http: httpx.Client) -> None:
+    """The worker says so, and the others keep what they have; with room again, it serves."""
+    expected = tokens(http)
+    slices = cluster.home("w1") / "slices"
+    with disk(slices, "256k") as change:
+        cluster.nodes.pop("w1").kill()
+        wait_for_health(http, 503)
+        cluster.start_worker("w1")
+        cluster.nodes["controller"].errors_until(r"w1 is left: .*not enough free disk space")
+        assert list(slices.rglob("*.sealed")) == []
+        change("size=64m")
+        wait_for_health(http, 200)
+        assert tokens(http) == expected
+        (sealed,) = slices.rglob("*.sealed")
+        content = sealed.read_bytes()
+        cluster.nodes.pop("w1").kill()
+        change("ro")
+        refused = cluster.start_worker("w1")
+        refused.errors_until("Read-only file system")
+        assert refused.wait() == HostError.exit_code
+        assert sealed.read_bytes() == content
+        assert [cluster.nodes[name].process.poll() for name in WORKERS[1:]] == [None, None]
+        change("rw")
+        wait_for_health(http, 503)
+        cluster.start_worker("w1")
+        wait_for_health(http, 200)
+        assert tokens(http) == expected
+        cluster.nodes.pop("w1").kill()
 
 
 def wait_for_health(http: httpx.Client, status: int) -> None:
