@@ -31,12 +31,11 @@ HEAL_SECONDS = 120.0
 ASKED = {"model": "endless", "prompt": [5, 6, 7], "max_tokens": 24, "temperature": 0, "return_token_ids": True}
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedCluster]:
-    """Workers and their controller, serving."""
-    folder = tmp_path_factory.mktemp("restarts")
-    source = build_endless(folder / "endless", 1024)
-    with on_loopback(folder / "hosts", "operator", *WORKERS) as made:
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[HostedCluster]:
+    """Workers and their controller, serving. Of its own for each test: a worker that failed often is left alone longer."""
+    source = build_endless(tmp_path / "endless", 1024)
+    with on_loopback(tmp_path / "hosts", "operator", *WORKERS) as made:
         made.prepare(source, WORKERS)
         controller = made.start_controller(WORKERS, *EVEN)
         controller.errors_until("waiting for w1")
