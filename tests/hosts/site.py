@@ -144,3 +144,23 @@ def hosted(folder: Path, *names: str) -> Iterator[HostedCluster]:
         finally:
             for node in cluster.nodes.values():
                 node.kill()
+
+
+class Loopback(Host):
+    """Not a host of its own: an address of this machine's, so that ports are free there."""
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        return ()
+
+
+@contextmanager
+def on_loopback(folder: Path, *names: str) -> Iterator[HostedCluster]:
+    """As `hosted`, where nothing happens to the network: it needs no root."""
+    addresses = enumerate(names, start=1)
+    cluster = HostedCluster(folder, {name: Loopback(name, f"127.77.0.{number}", "", "") for number, name in addresses})
+    try:
+        yield cluster
+    finally:
+        for node in cluster.nodes.values():
+            node.kill()

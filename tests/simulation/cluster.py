@@ -38,13 +38,16 @@ READY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How large a cluster is. `workers`: of the chain (`stages`) and those that stand by; `depth`: steps under way."""
+    """How large a cluster is. `workers`: of the chain (`stages`) and those that stand by; `depth`: steps under way;
+    `step_seconds`: a stage's time for a step of no rows.
+    """
 
     workers: int
     stages: int
     sequences: int
     kv_tokens: int
     depth: int
+    step_seconds: float = 0.0003
 
     @property
     def token_budget(self) -> int:
@@ -97,7 +100,7 @@ class SimulatedController:
         self.network = Network(Weather())
         self.process = Process(CONTROLLER, Role.CONTROLLER)
         self.network.processes[CONTROLLER] = self.process
-        self.machine = Machine(shape.stages, shape.kv_tokens)
+        self.machine = Machine(shape.stages, shape.kv_tokens, shape.step_seconds)
         self.refusals: list[str] = []
         names = [f"worker-{number}" for number in range(shape.workers)]
         for name in names:

@@ -34,7 +34,7 @@ class Machine:
 
     layers: int
     kv_tokens: int
-    step_seconds: float = 0.0003
+    step_seconds: float
     row_seconds: float = 0.00001
     load_seconds: float = 0.5
 
