@@ -2,8 +2,10 @@
 its own: `python -m tests.hosts.many_faults --runs 100`, as root.
 
 No token may be lost, repeated or changed, and no stream may end with an error. In float32 every stream has the tokens
-of an undisturbed run. In bfloat16 rows are not independent of their batch; there every token must lie within TOLERANCE
-of the best by the logits of the whole model in float32.
+of an undisturbed run. In bfloat16 rows are not independent of their batch; there a token's logit, by the whole model
+in float32, may lie below the best one at most TOLERANCE times as far as in an undisturbed run.
+
+A cluster sees RUNS_OF_ONE faults, then comes a fresh one: a worker that fails again and again is left alone for minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +36,10 @@ PROMPTS = [[5 + number, 6, 7, 8 + number] for number in range(8)]
 CHAIN, SPARES = ("a", "b"), ("c", "d")
 WOUNDS = ("kill", "stop", "cut", "link")
 """kill -9; SIGSTOP; a worker's cable; the way between the two workers of the chain, and only that."""
-TOLERANCE = 0.25
-"""Logits of the model of these runs have a standard deviation of about 1, and those of the best token are near 4."""
+TOLERANCE = 2.0
+RUNS_OF_ONE = 10
+PATIENCE_SECONDS = 330.0
+"""For workers that are to stand by again; the longest that one is left alone is 300 s."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,14 @@ class Run:
     quiet: float
     shortfall: float
     is_kept: bool
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run with a fault is held against. `tokens`: None in bfloat16."""
+
+    tokens: list[list[int]] | None
+    shortfall: float
 
 
 class Site:
@@ -77,29 +89,32 @@ class Site:
         return dict(json.loads(self.cluster.operate("alice", "status", "--json")))
 
     @contextmanager
-    def wound(self, kind: str, name: str) -> Iterator[None]:
+    def wound(self, kind: str, name: str, chain: Sequence[str]) -> Iterator[None]:
         """Done at the beginning, healed at the end."""
         node, host = self.cluster.nodes[name], self.cluster.hosts[name]
-        if kind == "kill":
-            os.kill(node.pid, signal.SIGKILL)
+        one, other = (self.cluster.hosts[serving] for serving in chain)
+        try:
+            if kind == "kill":
+                os.kill(node.pid, signal.SIGKILL)
+            elif kind == "stop":
+                os.kill(node.pid, signal.SIGSTOP)
+            elif kind == "cut":
+                host.cut()
+            else:
+                one.lose(other)
+                other.lose(one)
             yield
-            node.kill()
-            self.cluster.start_worker(name)
-        elif kind == "stop":
-            os.kill(node.pid, signal.SIGSTOP)
-            yield
-            os.kill(node.pid, signal.SIGCONT)
-        elif kind == "cut":
-            host.cut()
-            yield
-            host.cut(down=False)
-        else:
-            one, other = (self.cluster.hosts[worker["name"]] for worker in self.status()["workers"][: len(CHAIN)])
-            one.lose(other)
-            other.lose(one)
-            yield
-            one.lose(other, lost=False)
-            other.lose(one, lost=False)
+        finally:
+            if kind == "kill":
+                node.kill()
+                self.cluster.start_worker(name)
+            elif kind == "stop":
+                os.kill(node.pid, signal.SIGCONT)
+            elif kind == "cut":
+                host.cut(down=False)
+            else:
+                one.lose(other, lost=False)
+                other.lose(one, lost=False)
 
 
 class Judge:
@@ -132,45 +147,51 @@ def main() -> None:
     options = parser.parse_args()
     if why := missing():
         sys.exit(why)
-    with tempfile.TemporaryDirectory(prefix="mohawk-faults-") as folder:
-        source = build_endless(Path(folder) / "endless", CONTEXT)
-        with hosted(Path(folder) / "hosts", "operator", *CHAIN, *SPARES) as cluster:
-            cluster.hosts["operator"].enter()
-            runs = repeat(Site(cluster, source, options.dtype), Judge(source), options)
+    runs: list[Run] = []
+    while len(runs) < options.runs:
+        with tempfile.TemporaryDirectory(prefix="mohawk-faults-") as folder:
+            source = build_endless(Path(folder) / "endless", CONTEXT)
+            with hosted(Path(folder) / "hosts", "operator", *CHAIN, *SPARES) as cluster:
+                cluster.hosts["operator"].enter()
+                runs += repeat(Site(cluster, source, options.dtype), Judge(source), options, len(runs))
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
     sys.exit(tell(runs))
 
 
-def repeat(site: Site, judge: Judge, options: argparse.Namespace) -> list[Run]:
+def repeat(site: Site, judge: Judge, options: argparse.Namespace, done: int) -> list[Run]:
     wait_for_spares(site, len(SPARES))
     undisturbed = Streams(site, PROMPTS, TOKENS).finish()
-    expected = [stream.tokens for stream in undisturbed] if options.dtype == "float32" else None
-    print(f"undisturbed: at most {judge.shortfall(undisturbed):.3f} below the best logit", flush=True)
+    tokens = [stream.tokens for stream in undisturbed] if options.dtype == "float32" else None
+    before = Undisturbed(tokens, judge.shortfall(undisturbed))
+    print(f"undisturbed: at most {before.shortfall:.3f} below the best logit", flush=True)
     runs = []
-    for number in range(options.runs):
+    for number in range(done, min(done + RUNS_OF_ONE, options.runs)):
+        if runs:
+            wait_for_spares(site, len(SPARES), seconds=PATIENCE_SECONDS)
         wounds = [options.wounds[number % len(options.wounds)]] if options.in_turn else options.wounds
-        runs.append(wound_once(site, judge, options.seed + number, wounds, expected))
+        runs.append(wound_once(site, judge, options.seed + number, wounds, before))
         print(runs[-1], flush=True)
-        wait_for_spares(site, len(SPARES))
     return runs
 
 
-def wound_once(site: Site, judge: Judge, seed: int, wounds: list[str], expected: list[list[int]] | None) -> Run:
-    """One fault under eight streams, healed when they have ended. `expected`: the tokens, None in bfloat16."""
+def wound_once(site: Site, judge: Judge, seed: int, wounds: Sequence[str], before: Undisturbed) -> Run:
+    """One fault under eight streams, healed when they have ended."""
     chance = random.Random(seed)
     kind, stage, moment = chance.choice(wounds), chance.randrange(len(CHAIN)), chance.randrange(1, TOKENS - 40)
-    name = site.status()["workers"][stage]["name"]
+    chain = [worker["name"] for worker in site.status()["workers"][: len(CHAIN)]]
     running = Streams(site, PROMPTS, TOKENS)
     running.wait_for(moment)
-    with site.wound(kind, name):
+    with site.wound(kind, chain[stage], chain):
         begin = time.monotonic()
         streams = running.finish()
     is_whole = all(stream.error is None and len(stream.tokens) == TOKENS for stream in streams)
     shortfall = judge.shortfall(streams) if is_whole else float("inf")
-    is_right = shortfall <= TOLERANCE if expected is None else [stream.tokens for stream in streams] == expected
+    is_right = shortfall <= TOLERANCE * before.shortfall
+    if before.tokens is not None:
+        is_right = [stream.tokens for stream in streams] == before.tokens
     quiet = round(quiet_since(begin, streams), 3)
-    return Run(seed, kind, name, moment, quiet, round(shortfall, 4), is_whole and is_right)
+    return Run(seed, kind, chain[stage], moment, quiet, round(shortfall, 4), is_whole and is_right)
 
 
 def quiet_since(begin: float, streams: list[Stream]) -> float:
