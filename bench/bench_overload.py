@@ -25,7 +25,8 @@ from bench.servers import Capacity, Server, mohawk_server
 
 PROMPT_TOKENS = 32
 AT_ONCE = 32
-CROWD = 64
+CROWD = 48
+"""More than can run, and few enough that nobody is turned away."""
 SOURCES = 8
 RAMP_SECONDS = 20.0
 TIMES = (1, 3)
