@@ -229,10 +229,8 @@ class Failover:
         return member
 
     def _can_replace(self) -> bool:
-        if any(
-            member.is_preparing for member in self._cluster.members
-        ):  # then a step that is long in coming is not lost
-            return False
+        if any(member.is_preparing for member in self._cluster.members):
+            return False  # a step that waits for a turn of its worker is long in coming, not lost
         return any(not spare.is_gone for spare in self._cluster.spares)
 
     def _blame_overdue(self, error: MohawkError) -> None:
