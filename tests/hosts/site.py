@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -156,9 +157,12 @@ class Loopback(Host):
 
 @contextmanager
 def on_loopback(folder: Path, *names: str) -> Iterator[HostedCluster]:
-    """As `hosted`, where nothing happens to the network: it needs no root."""
+    """As `hosted`, where nothing happens to the network: it needs no root. Addresses that no other cluster has, on this
+    machine or before on it, so that what was killed a moment ago is in nobody's way.
+    """
+    site = f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}"
     addresses = enumerate(names, start=1)
-    cluster = HostedCluster(folder, {name: Loopback(name, f"127.77.0.{number}", "", "") for number, name in addresses})
+    cluster = HostedCluster(folder, {name: Loopback(name, f"{site}.{number}", "", "") for number, name in addresses})
     try:
         yield cluster
     finally:
