@@ -88,6 +88,9 @@ class _Words:
     def decode(self, tokens: list[int]) -> str:
         return "".join(map(letter, tokens))
 
+    def plain_text(self, token: int) -> str:
+        return letter(token)
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -11,7 +11,7 @@ import tokenizers
 
 from mohawk.checkpoint.settings import parse_side_object
 from mohawk.checkpoint.template import read_special_tokens
-from mohawk.checkpoint.token_bytes import spell_byte_level, spell_marked
+from mohawk.checkpoint.token_bytes import plain_speller, spell_byte_level, spell_marked
 from mohawk.errors import ArtifactError, HostError, UsageError
 
 MAXIMUM_CHARACTERS = 1 << 22
@@ -42,7 +42,11 @@ class Tokenizer:
         self.end = self._find(tokens.get("eos_token"))
         self._adds_beginning = config.get("add_bos_token") is True
         self._added = {token: entry.content for token, entry in self._inner.get_added_tokens_decoder().items()}
-        self._spell = spell_byte_level if b'"ByteLevel"' in _decoder_state(self._inner) else spell_marked
+        decoder = _decoder_state(self._inner)
+        self._spell = spell_byte_level if b'"ByteLevel"' in decoder else spell_marked
+        self._spell_plain = plain_speller(decoder)
+        self._plain: dict[int, str | None] = {}
+        """What was asked for so far."""
 
     @property
     def vocabulary_size(self) -> int:
@@ -85,6 +89,16 @@ class Tokenizer:
             return self._added[token].encode("utf-8")
         spelled = self._inner.id_to_token(token) if 0 <= token < self._limit else None
         return b"" if spelled is None else self._spell(spelled)
+
+    def plain_text(self, token: int) -> str | None:
+        """What `token` adds to any text that is not empty and ends with a whole character, when that does not depend on
+        the text: a look in a table, where `decode` takes several microseconds.
+        """
+        if token not in self._plain:
+            spelled = self._inner.id_to_token(token) if 0 <= token < self._limit else None
+            is_usual = spelled is not None and token not in self._added
+            self._plain[token] = self._spell_plain(spelled) if spelled is not None and is_usual else None
+        return self._plain[token]
 
     def _find(self, token: str | None) -> int | None:
         return None if token is None else self._inner.token_to_id(token)

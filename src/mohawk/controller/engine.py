@@ -266,6 +266,7 @@ class Engine:
             context=request.prompt,
             stops=request.stop,
             end_of_sequence=request.end_of_sequence,
+            plain_text=self._prompting.plain_text,
         )
         self._batcher.add(sequence)
         entry = self._requests[sequence.id] = _Request(sequence, text, asyncio.Queue())
@@ -371,7 +372,7 @@ class Engine:
             text += entry.text.finish()
         logprobs = entry.sampled.logprobs if entry.sampled is not None else None
         sequence = entry.sequence
-        return TextDelta(text, len(sequence.generated), finish, token, logprobs, batch, sequence.cached)
+        return TextDelta(text, sequence.generated_count, finish, token, logprobs, batch, sequence.cached)
 
     def _tell_all(self, error: MohawkError) -> None:
         for entry in self._requests.values():

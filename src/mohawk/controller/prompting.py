@@ -49,6 +49,10 @@ class Prompting:
     def decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens)
 
+    def plain_text(self, token: int) -> str | None:
+        """What `token` adds to any text; None where that depends on the text."""
+        return self._tokenizer.plain_text(token)
+
     def token_bytes(self, token: int) -> bytes:
         """What `token` adds to a text."""
         return self._tokenizer.token_bytes(token)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mohawk.errors import MessageError, MohawkError, UnavailableError, UsageError
 from mohawk.generation.kv_account import KVAccount
@@ -30,8 +31,7 @@ ATTEMPTS = 2
 """Steps in a row that may fail under a sequence before it is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """What a step brought one sequence: a token, its end, or both."""
 
     sequence: int

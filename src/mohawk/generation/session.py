@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from mohawk.errors import UsageError
 from mohawk.nouns.model import SamplingParameters
@@ -104,6 +105,10 @@ class Sequence:
         return tuple(self.history[len(self.request.prompt) :])
 
     @property
+    def generated_count(self) -> int:
+        return len(self.history) - len(self.request.prompt)
+
+    @property
     def pending(self) -> int:
         """Tokens to send down the chain before the next one can be sampled: 1 while decoding, 0 while it is awaited."""
         return len(self.history) - self.computed - self.flying
@@ -129,9 +134,10 @@ class Sequence:
         self.attempt += 1
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """A piece of an answer. `tokens`: generated so far; `finish_reason`: set on the last piece."""
+class TextDelta(NamedTuple):
+    """A piece of an answer. `tokens`: generated so far; `finish_reason`: set on the last piece. A tuple, like all that
+    is made anew for every token: making a frozen dataclass takes several times as long.
+    """
 
     text: str
     tokens: int

@@ -2,8 +2,9 @@
 
 Two filters, one after the other:
 
-- `Detokeniser`: a token may end in the middle of a character. Text is given out when no later token can change it. Each
-  push decodes a short window of tokens, not the whole history, so the cost is linear.
+- `Detokeniser`: a token may end in the middle of a character. Text is given out when no later token can change it. Most
+  tokens add the same to any text, and are looked up; for the others a short window of tokens is decoded, not the whole
+  history, so the cost is linear.
 - `StopFilter`: a stop string may begin in one token and end in another. Text that may still become one is held back.
   The text ends before the first stop string to be complete, wherever tokens begin and end.
 """
@@ -18,6 +19,8 @@ CHARACTER_TOKENS = 4
 """A UTF-8 character has at most 4 bytes, a token at least one."""
 
 Decode = Callable[[list[int]], str]
+PlainText = Callable[[int], str | None]
+"""What a token adds to a text that ends with a whole character, whatever that text is; None where it depends."""
 
 
 class Detokeniser:
@@ -25,18 +28,40 @@ class Detokeniser:
     beginning of what they are given.
     """
 
-    def __init__(self, decode: Decode, context: Sequence[int] = ()) -> None:
+    def __init__(
+        self, decode: Decode, context: Sequence[int] = (), plain_text: PlainText = lambda _token: None
+    ) -> None:
         self._decode = decode
+        self._plain_text = plain_text
         self._window = list(context[-CHARACTER_TOKENS:])
         self._unfinished = 0
         """Tokens since the text last ended with a whole character."""
         self._text = decode(self._window) if self._window else ""
         self._shown = len(self._text.rstrip(UNFINISHED))
+        self._is_whole = self._shown == len(self._text) > 0
+        self._is_stale = False
+        """Tokens were looked up: the window has them, the text has not."""
 
     def push(self, token: int) -> str:
         """The text that `token` completes, often none."""
+        plain = self._plain_text(token) if self._is_whole else None
         self._window.append(token)
+        return self._read() if plain is None else self._add(plain)
+
+    def _add(self, plain: str) -> str:
+        self._is_stale = True
+        if len(self._window) > 2 * CHARACTER_TOKENS:
+            del self._window[:-CHARACTER_TOKENS]
+        return plain
+
+    def _read(self) -> str:
+        """What the window's last token brings, by decoding all of it."""
+        if self._is_stale:
+            del self._window[: -CHARACTER_TOKENS - 1]
+            self._shown = len(self._decode(self._window[:-1]))
+            self._is_stale = False
         self._text = self._decode(self._window)
+        self._is_whole = not self._text.endswith(UNFINISHED) and self._text != ""
         if not self._text.endswith(UNFINISHED):
             return self._settle()
         self._unfinished += 1
@@ -52,6 +77,8 @@ class Detokeniser:
 
     def finish(self) -> str:
         """The rest, with U+FFFD where a character stayed unfinished."""
+        if self._is_stale:  # all of it is whole, and was shown
+            return ""
         return self._show(len(self._text))
 
     def _settle(self) -> str:
@@ -136,8 +163,9 @@ class TextStream:
         context: Sequence[int] = (),
         stops: Sequence[str] = (),
         end_of_sequence: frozenset[int] = frozenset(),
+        plain_text: PlainText = lambda _token: None,
     ) -> None:
-        self._characters = Detokeniser(decode, context)
+        self._characters = Detokeniser(decode, context, plain_text)
         self._filter = StopFilter(stops)
         self._end_of_sequence = end_of_sequence
         self._is_ended = False

@@ -109,7 +109,7 @@ class WaitingRoom:
 
     def charge(self, caller: Caller, tokens: float) -> None:
         """`tokens` were computed for this caller."""
-        tenant = self._tenants.setdefault(caller.tenant, _Tenant())
+        tenant = self._tenants.get(caller.tenant) or self._tenants.setdefault(caller.tenant, _Tenant())
         tenant.served += tokens / _SHARE[caller.priority]
 
     def _drop_gone(self, tenant: _Tenant) -> None:
