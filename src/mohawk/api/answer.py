@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -12,9 +13,10 @@ from starlette.types import Scope, Send
 
 from mohawk.api.choice import Choice, Piece, join
 from mohawk.api.envelope import log_failure
-from mohawk.api.openai import DONE, Body, Shape, Usage, error_body, event
+from mohawk.api.openai import DONE, Shape, Usage, error_body, event
 from mohawk.errors import MohawkError
 from mohawk.generation.session import TextDelta
+from mohawk.generation.statistics import AnswerTimes
 
 Deltas = AsyncGenerator[TextDelta, None]
 Merged = AsyncGenerator[tuple[int, TextDelta], None]
@@ -25,11 +27,19 @@ _WAITING_PIECES = 16
 
 
 class Answer:
-    """One answer on its way to a client."""
+    """One answer on its way to a client. `choices`: each with what takes its times."""
 
-    def __init__(self, shape: Shape, choices: Sequence[Choice], prompt_tokens: int, scope: Scope, send: Send) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        choices: Sequence[tuple[Choice, AnswerTimes]],
+        prompt_tokens: int,
+        scope: Scope,
+        send: Send,
+    ) -> None:
         self._shape = shape
-        self._choices = choices
+        self._choices = [choice for choice, _ in choices]
+        self._times = [times for _, times in choices]
         self._prompt_tokens = prompt_tokens
         self._scope = scope
         self._send = send
@@ -37,7 +47,7 @@ class Answer:
     async def whole(self, deltas: Merged) -> None:
         taken: list[list[Piece]] = [[] for _ in self._choices]
         async for index, delta in deltas:
-            taken[index].append(self._choices[index].take(delta))
+            taken[index].append(self._take(index, delta))
         ended = [(join(pieces), choice.reason) for pieces, choice in zip(taken, self._choices, strict=True)]
         await JSONResponse(self._shape.whole(ended, self._usage()))(self._scope, receive_nothing, self._send)
 
@@ -46,24 +56,28 @@ class Answer:
         index, first = await anext(deltas)
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        write = self._find_writer()
         try:
-            await self._send_events([*self._shape.first(len(self._choices)), *self._pieces(index, first)])
+            await write(self._shape.first(len(self._choices)) + self._pieces(index, first))
             async for index, delta in deltas:
-                await self._send_events(self._pieces(index, delta))
-            await self._send_events(self._end())
-            ending = DONE
+                await write(self._pieces(index, delta))
+            ending = self._end() + DONE
         except MohawkError as error:
             ending = self._fail(error, error)
         except Exception as error:  # noqa: BLE001 - the outermost edge of a stream: only our own words may leave
             ending = self._fail(error, MohawkError("unexpected"))
         await self._send({"type": "http.response.body", "body": ending, "more_body": False})
 
-    def _pieces(self, index: int, delta: TextDelta) -> list[Body]:
-        choice = self._choices[index]
-        pieces = self._shape.piece(index, choice.take(delta))
-        return [*pieces, self._shape.last(index, choice.reason)] if choice.is_finished else pieces
+    def _take(self, index: int, delta: TextDelta) -> Piece:
+        self._times[index].progress(delta, time.monotonic())
+        return self._choices[index].take(delta)
 
-    def _end(self) -> list[Body]:
+    def _pieces(self, index: int, delta: TextDelta) -> bytes:
+        choice = self._choices[index]
+        events = self._shape.piece(index, self._take(index, delta))
+        return events + self._shape.last(index, choice.reason) if choice.is_finished else events
+
+    def _end(self) -> bytes:
         """Raises MohawkError when a choice has not come to its end."""
         for choice in self._choices:
             _ = choice.reason
@@ -72,10 +86,17 @@ class Answer:
     def _usage(self) -> Usage:
         return Usage(self._prompt_tokens, sum(choice.completion_tokens for choice in self._choices))
 
-    async def _send_events(self, bodies: list[Body]) -> None:
-        if bodies:
-            data = b"".join(event(body) for body in bodies)
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    def _find_writer(self) -> Callable[[bytes], Awaitable[None]]:
+        """What sends events: the connection itself where it can (`GuardedProtocol.write_chunk`). The way through all
+        layers takes as long as encrypting them does, for every token.
+        """
+        direct: Callable[[bytes], Awaitable[None]] | None = self._scope["state"].get("write_chunk")
+        is_chunked = self._scope["http_version"] == "1.1"
+        return direct if direct is not None and is_chunked else self._send_events
+
+    async def _send_events(self, events: bytes) -> None:
+        if events:
+            await self._send({"type": "http.response.body", "body": events, "more_body": True})
 
     def _fail(self, error: Exception, shown: MohawkError) -> bytes:
         log_failure(self._scope["state"]["request_id"], error)

@@ -138,10 +138,11 @@ class _Completions:
             order = await make_order(self._engine, body, call.caller)
             call.prompted(order.prompt_tokens)
             shape = self._make_shape(body, order.requests[0])
-            answer = Answer(shape, order.make_choices(self._engine), order.prompt_tokens, scope, send)
+            choices = [(choice, call.timed()) for choice in order.make_choices(self._engine)]
+            answer = Answer(shape, choices, order.prompt_tokens, scope, send)
             with self._desk.quotas.spending(key, order.maximum_tokens, call.tokens):
-                choices = [call.timed(self._engine.generate(request)) for request in order.requests]
-                async with aclosing(merge(choices)) as deltas:
+                answers = [self._engine.generate(request) for request in order.requests]
+                async with aclosing(merge(answers)) as deltas:
                     if body.stream:
                         await answer.stream(deltas)
                     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from mohawk.api.call_reader import CallReader, Reading, ToolCall
+from mohawk.api.call_reader import CallReader, ToolCall
 from mohawk.api.logprobs import Likelihoods, TokenEntry
 from mohawk.errors import MohawkError
 from mohawk.generation.session import FinishReason, TextDelta
@@ -14,8 +14,7 @@ TOOL_CALLS = "tool_calls"
 """OpenAI's reason of an answer that ends with calls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """What came of one choice. `tokens`: ids; `entries`: None where no logprobs were asked for."""
 
     text: str = ""
@@ -27,6 +26,11 @@ class Piece:
     def is_visible(self) -> bool:
         """Whether there is anything to show but token ids."""
         return bool(self.text or self.entries or self.calls)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is text, and nothing but token ids beside it."""
+        return self.entries is None and not self.calls
 
 
 def join(pieces: Iterable[Piece]) -> Piece:
@@ -55,26 +59,17 @@ class Choice:
     def take(self, delta: TextDelta) -> Piece:
         """Raises MohawkError when the engine broke its word."""
         self.completion_tokens = delta.tokens
-        reading = self._read(delta)
+        text, calls = (delta.text, ()) if self._calls is None else _read(self._calls, delta)
         if delta.finish_reason is not None:
             self._reason = delta.finish_reason.value
             if delta.finish_reason is FinishReason.STOP and self._calls is not None and self._calls.has_calls:
                 self._reason = TOOL_CALLS
         return Piece(
-            text=reading.text,
+            text=text,
             tokens=() if delta.token is None else (delta.token,),
             entries=None if self._likelihoods is None else self._likelihoods.push(delta),
-            calls=reading.calls,
+            calls=calls,
         )
-
-    def _read(self, delta: TextDelta) -> Reading:
-        if self._calls is None:
-            return Reading(delta.text)
-        reading = self._calls.push(delta.text)
-        if delta.finish_reason is None:
-            return reading
-        rest = self._calls.finish()
-        return Reading(reading.text + rest.text, reading.calls + rest.calls)
 
     @property
     def is_finished(self) -> bool:
@@ -86,3 +81,12 @@ class Choice:
         if self._reason is None:
             raise MohawkError("an answer ended without a reason")
         return self._reason
+
+
+def _read(calls: CallReader, delta: TextDelta) -> tuple[str, tuple[ToolCall, ...]]:
+    """The text that is none of a call's, and the calls that became complete."""
+    reading = calls.push(delta.text)
+    if delta.finish_reason is None:
+        return reading.text, reading.calls
+    rest = calls.finish()
+    return reading.text + rest.text, reading.calls + rest.calls

@@ -69,6 +69,7 @@ class GuardedProtocol(H11Protocol):
         transport.set_write_buffer_limits(high=self._limits.write_buffer)
         tls = transport.get_extra_info("ssl_object")
         self.app_state["tls_group"] = tls.group() if hasattr(tls, "group") else ""
+        self.app_state["write_chunk"] = self.write_chunk
         self._expect(_Reading.HEAD)
 
     def data_received(self, data: bytes) -> None:
@@ -78,6 +79,18 @@ class GuardedProtocol(H11Protocol):
                 return
             super().data_received(data[begin : begin + _SLICE])
         self._watch()
+
+    async def write_chunk(self, data: bytes) -> None:
+        """More of the answer under way, whose head was sent, without a length, to a client of HTTP/1.1: what
+        `http.response.body` comes to, without the layers in between. h11 keeps no account of chunks (RFC 9112, 7.1).
+        """
+        if not data:  # an empty chunk would end the answer
+            return
+        cycle = self.cycle
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if not cycle.disconnected:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(_Reading.NOTHING)

@@ -13,13 +13,13 @@ import asyncio
 import time
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mohawk.errors import LimitError, NotFoundError, UnavailableError, UsageError
-from mohawk.generation.session import Caller, Priority, TextDelta
+from mohawk.generation.session import Caller, Priority
 from mohawk.generation.statistics import AnswerTimes, SessionStatistics
 from mohawk.store.api_keys import ApiKey
 from mohawk.store.sessions import SessionRecord, SessionTable
@@ -29,8 +29,6 @@ IDLE = timedelta(hours=1)
 _WRITE_EVERY = timedelta(minutes=1)
 """How far the store's memory of uses may lag behind."""
 _RETRY_SECONDS = 60
-
-Deltas = AsyncGenerator[TextDelta, None]
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ class Call:
         self.caller = caller
         self._statistics = statistics
         self._begun = begun
-        self._paces: list[AnswerTimes] = []
+        self._answers: list[AnswerTimes] = []
         self._prompt_tokens = 0
         statistics.turns += 1
 
@@ -60,18 +58,14 @@ class Call:
         self._prompt_tokens = tokens
         self._statistics.prompt_tokens += tokens
 
-    async def timed(self, deltas: Deltas) -> Deltas:
-        """The same, each piece's time taken. Closing it closes them."""
-        pace = AnswerTimes(self._statistics, self._begun)
-        self._paces.append(pace)
-        async with aclosing(deltas):
-            async for delta in deltas:
-                pace.progress(delta, time.monotonic())
-                yield delta
+    def timed(self) -> AnswerTimes:
+        """What takes the times of one more answer to it."""
+        self._answers.append(AnswerTimes(self._statistics, self._begun))
+        return self._answers[-1]
 
     def tokens(self) -> int:
         """Of prompt and answers, so far."""
-        return self._prompt_tokens + sum(pace.tokens for pace in self._paces)
+        return self._prompt_tokens + sum(answer.tokens for answer in self._answers)
 
 
 class Sessions:

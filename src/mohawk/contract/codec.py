@@ -20,9 +20,10 @@ from google.protobuf.message import Message as Protobuf
 from mohawk.contract import mohawk_pb2
 from mohawk.contract.checks import check_sampling_fields
 from mohawk.contract.messages import Message
-from mohawk.contract.steps import Growth, Opening, StagePart, Step
+from mohawk.contract.steps import Growth, Opening, SampledToken, StagePart, Step, StepResult
 from mohawk.errors import MessageError, UsageError
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.sampling import TokenLogprobs
 
 _Convert = Callable[[Any], Any]
 
@@ -78,9 +79,25 @@ def decode(data: bytes | bytearray | memoryview) -> Message:
     if name == "step":
         step = envelope.step
         return Step(step.number, step.epoch, tuple(step.parts))
+    if name == "step_result":
+        return _decode_result(envelope.step_result)
     if name is None:
         raise MessageError("an empty or unknown message", hint="both ends must run the same major version")
     return cast(Message, _BY_NAME[name].take(getattr(envelope, name)))
+
+
+def _decode_result(result: mohawk_pb2.StepResult) -> StepResult:
+    """By hand, too: it has an entry for each sequence that got a token."""
+    tokens = [
+        SampledToken(
+            one.sequence,
+            one.token,
+            cast(TokenLogprobs, _LOGPROBS.take(one.logprobs)) if one.HasField("logprobs") else None,
+            one.failed,
+        )
+        for one in result.tokens
+    ]
+    return StepResult(result.number, tuple(tokens), result.compute_microseconds)
 
 
 def encode_part(part: StagePart) -> bytes:
@@ -190,6 +207,7 @@ def _field_name(noun: type) -> str:
 _PART = _converter(StagePart)
 _OPENING = _converter(Opening)
 _GROWTH = _converter(Growth)
+_LOGPROBS = _converter(TokenLogprobs)
 _ENVELOPE: dict[type, tuple[str, _Converter]] = {
     noun: (_field_name(noun), _converter(noun)) for noun in typing.get_args(Message)
 }

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from mohawk.artifact.strict_json import JsonObject
 from mohawk.contract.steps import SampledToken, StepResult
+from mohawk.controller.mailbox import Mailbox
 from mohawk.controller.pipeline import Pipeline, StepOverdueError
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.status import Load
@@ -47,7 +48,7 @@ class _Request:
 
     sequence: Sequence
     text: TextStream
-    deltas: asyncio.Queue[TextDelta | MohawkError]
+    deltas: Mailbox[TextDelta | MohawkError]
     sampled: SampledToken | None = None
     """The last token as its stage told of it."""
 
@@ -269,7 +270,7 @@ class Engine:
             plain_text=self._prompting.plain_text,
         )
         self._batcher.add(sequence)
-        entry = self._requests[sequence.id] = _Request(sequence, text, asyncio.Queue())
+        entry = self._requests[sequence.id] = _Request(sequence, text, Mailbox())
         self._poke()
         return entry
 
@@ -355,12 +356,12 @@ class Engine:
         if entry is None:  # its reader left while the step was under way
             return
         if progress.error is not None:
-            entry.deltas.put_nowait(progress.error)
+            entry.deltas.put(progress.error)
         elif entry.sampled is not None and entry.sampled.failed:
             self._batcher.cancel(progress.sequence)
-            entry.deltas.put_nowait(UsageError("the answer's format is too complex to follow", field="response_format"))
+            entry.deltas.put(UsageError("the answer's format is too complex to follow", field="response_format"))
         elif progress.token is not None:
-            entry.deltas.put_nowait(self._next_delta(entry, progress.token, progress.finish, batch))
+            entry.deltas.put(self._next_delta(entry, progress.token, progress.finish, batch))
 
     def _next_delta(self, entry: _Request, token: int, finish: FinishReason | None, batch: int) -> TextDelta:
         text = entry.text.push(token)
@@ -376,7 +377,7 @@ class Engine:
 
     def _tell_all(self, error: MohawkError) -> None:
         for entry in self._requests.values():
-            entry.deltas.put_nowait(error)
+            entry.deltas.put(error)
 
 
 def _not_done() -> ChainBrokenError:
