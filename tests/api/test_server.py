@@ -295,6 +295,45 @@ def test_an_address_in_use_is_a_typed_error() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("answer", [b"abc", "😀".encode(), b""])
+def test_a_stream_is_the_same_in_chunks_and_to_the_end_of_the_connection(path: str, answer: bytes) -> None:
+    """HTTP/1.1 frames the events in chunks, HTTP/1.0 not at all. Nothing to show yet is no chunk: an empty one would be
+    the end.
+    """
+    body = {"model": MODEL, "prompt": "Hi", "stream": True} if path == "/v1/completions" else chat(stream=True)
+
+    async def ask(port: int, version: bytes) -> bytes:
+        async with raw_client(port) as client:
+            request = request_bytes(body, path=path).replace(b"HTTP/1.1", version, 1)
+            await client.send(request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
+            assert (await client.answer())[0] == 200
+            return await asyncio.wait_for(client.reader.read(-1), PATIENCE)
+
+    async def main() -> None:
+        async with serving(ToyEngine(answer)) as server:
+            whole, chunked = await ask(server.port, b"HTTP/1.0"), await ask(server.port, b"HTTP/1.1")
+        assert whole.endswith(b"data: [DONE]\n\n")
+        assert [without_head(event) for event in _unframe(chunked).split(b"\n\n")] == [
+            without_head(event) for event in whole.split(b"\n\n")
+        ]
+
+    def without_head(event: bytes) -> bytes:
+        return event[event.find(b'"choices"') :]
+
+    run(main)
+
+
+def _unframe(chunked: bytes) -> bytes:
+    """RFC 9112, 7.1."""
+    data = b""
+    while chunked:
+        size, _, rest = chunked.partition(b"\r\n")
+        length = int(size, 16)
+        data, chunked = data + rest[:length], rest[length + 2 :]
+    return data
+
+
 def test_events_arrive_while_the_answer_is_computed() -> None:
     async def main() -> None:
         engine = ToyEngine(b"abcdef")

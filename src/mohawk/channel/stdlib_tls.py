@@ -230,8 +230,14 @@ class ApiTls:
         except (SSL.Error, HandshakeError):
             raise ssl.SSLError(1, "the TLS connection failed") from None
         finally:
-            while data := self._pipe.take():
-                self._outgoing.write(data)
+            self._move_out()
+
+    def _move_out(self) -> None:
+        """All that waits for the peer: what does not fill a take is the last of it."""
+        while data := self._pipe.take():
+            self._outgoing.write(data)
+            if len(data) < _TAKE_BYTES:
+                return
 
 
 def _is_address(host: str) -> bool:
