@@ -101,6 +101,13 @@ class Cluster:
         )
 
     @property
+    def machines(self) -> int:
+        """That the chain's stages run on, by their addresses: those that share one take turns anyway, and one step of
+        all sequences takes less time there than two of half of them each.
+        """
+        return len({member.target.host for member in self.members})
+
+    @property
     def everyone(self) -> tuple[Member, ...]:
         return (*self.members, *self.spares)
 

@@ -130,8 +130,8 @@ class Controller:
         self.pipeline = Pipeline(self.cluster.send, note=options.note)
         prompting = Prompting(options.folder.manifest.model_id, self._settings, self._sides)
         salt = random_bytes(SALT_SIZE)
-        batcher = Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES, salt=salt)
-        self.engine = Engine(prompting, batcher, self.pipeline, options.maximum_requests)
+        self._batcher = Batcher(self._serving.token_budget, self._serving.kv_tokens, MAXIMUM_SEQUENCES, salt=salt)
+        self.engine = Engine(prompting, self._batcher, self.pipeline, options.maximum_requests)
         self.failover = Failover(
             self.cluster,
             self.engine,
@@ -288,6 +288,8 @@ class Controller:
         self._rekey()
 
     def _rekey(self) -> None:
+        """The route is new: steps are sealed for it, as many at once as there are machines to work on them."""
+        self._batcher.depth = self.cluster.machines
         self.pipeline.rekey(self.cluster.epoch, self.cluster.tickets, self.cluster.members[-1].name)
 
     def _tell(self, update: TrustUpdate) -> None:

@@ -88,6 +88,7 @@ class Batcher:
         self.token_budget = token_budget
         self.maximum_sequences = maximum_sequences
         self.depth = depth
+        """May be changed at any time: what is under way beyond it comes back, and no more leaves until then."""
         self.pace = Pace()
         self._account = KVAccount(kv_tokens, salt)
         self._waiting = WaitingRoom()
