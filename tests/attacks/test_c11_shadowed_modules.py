@@ -44,13 +44,11 @@ def test_a_worker_imports_nothing_from_where_it_was_started(tmp_path: Path, monk
 
 
 def test_no_child_is_started_in_another_way() -> None:
-    """Wherever our interpreter's path is used, `-P` follows it, or `-I`, which includes it; a worker that begins anew
-    does so as it was begun.
-    """
+    """Wherever our interpreter's path is used, `-P` follows it, or `-I`, which includes it."""
     source = Path(mohawk.__file__).parent
     following = [
         text.removeprefix(", ").partition(",")[0].splitlines()[0]
         for path in source.rglob("*.py")
         for text in path.read_text().split("sys.executable")[1:]
     ]
-    assert sorted(following) == ['"-I"', '"-I"', '"-P"', "command)  # noqa: S606 - our own command line"]
+    assert sorted(following) == ['"-I"', '"-I"', '"-P"']

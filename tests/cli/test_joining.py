@@ -14,6 +14,7 @@ from mohawk.host.revocations import Revocations
 from mohawk.identity.join_token import parse_token
 from mohawk.identity.names import Role
 from tests.cli.commands import Terminal
+from tests.e2e.processes import command
 
 ADDRESS = "10.0.0.10:8002"
 
@@ -153,8 +154,9 @@ def test_one_of_two_variables(mohawk: Terminal, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_expired_identity_shows_at_the_start(mohawk: Terminal, authority: AuthorityFolder, tmp_path: Path) -> None:
+    """In a process of its own: a worker forks."""
     old = authority.issue_node(Role.WORKER, "w1", datetime.now(UTC) - timedelta(days=2))
     write_node_identity(tmp_path / "w1", old, authority.pins())
-    answer = mohawk("worker", "run", "--identity", tmp_path / "w1")
-    assert answer.code == 4
-    assert "mohawk worker join" in answer.err
+    answer = command(mohawk.home, "worker", "run", "--identity", str(tmp_path / "w1"))
+    assert answer.returncode == 4
+    assert "mohawk worker join" in answer.stderr

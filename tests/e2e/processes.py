@@ -38,6 +38,11 @@ class Mohawk:
     def pid(self) -> int:
         return self.process.pid
 
+    @property
+    def serving(self) -> int:
+        """The process that serves: a worker by hand is two, the first of which does nothing (adr/0023)."""
+        return next(pid for pid in descendants(self.pid) if command_line(pid) == command_line(self.pid))
+
     def read_until(self, text: str) -> str:
         """Its output up to `text`. Fails the test when it ends or says nothing for too long."""
         assert self.process.stdout is not None

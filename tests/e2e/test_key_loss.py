@@ -12,7 +12,7 @@ import pytest
 from mohawk.cli.search import count_bytes, sample_windows
 from mohawk.host.revocations import Revocations
 from tests.e2e.inside import Site, generate, now
-from tests.e2e.processes import wait_until_gone
+from tests.e2e.processes import descendants, wait_until_gone
 from tests.support.models import build_model
 from tests.support.nodes import run
 
@@ -49,13 +49,16 @@ def test_a_worker_begins_anew_with_nothing_left_and_serves_the_next_controller(t
         async def main() -> list[int]:
             async with site.serving(source, targets) as controller:
                 tokens = await generate(controller, [1, 2, 3], 4)
-                assert count(node.pid, weights) > 0, "the search finds what is there"
+                assert count(node.serving, weights) > 0, "the search finds what is there"
+                assert count(node.pid, weights) == 0, "nothing that the next one is forked from"
             return tokens
 
+        served = node.serving
         first = run(main, seconds=60)
         assert f'"port": {targets[0].port}' in node.read_until("\n"), "announced again: where it was before"
-        assert node.process.poll() is None, "by the same process"
-        assert count(node.pid, weights) == 0
+        assert wait_until_gone([served], 0.0) == []
+        assert node.process.poll() is None, "whoever watches over it sees nothing end"
+        assert [count(pid, weights) for pid in (node.pid, *descendants(node.pid))] == [0, 0]
         assert run(main, seconds=60) == first
 
 

@@ -97,7 +97,7 @@ class Site:
             if kind == "kill":
                 os.kill(node.pid, signal.SIGKILL)
             elif kind == "stop":
-                os.kill(node.pid, signal.SIGSTOP)
+                os.kill(node.serving, signal.SIGSTOP)
             elif kind == "cut":
                 host.cut()
             else:
@@ -109,7 +109,7 @@ class Site:
                 node.kill()
                 self.cluster.start_worker(name)
             elif kind == "stop":
-                os.kill(node.pid, signal.SIGCONT)
+                os.kill(node.serving, signal.SIGCONT)
             elif kind == "cut":
                 host.cut(down=False)
             else:

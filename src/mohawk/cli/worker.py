@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -88,6 +87,8 @@ def run_worker(
 ) -> None:
     """Run a worker until Ctrl-C. It starts empty; a controller brings its slice and the key."""
     from mohawk.config import load_settings
+    from mohawk.host.code_digest import code_digest
+    from mohawk.host.lives import live
     from mohawk.host.memory import harden_process
 
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read by OpenMP when torch loads it, which is next
@@ -96,51 +97,46 @@ def run_worker(
 
     harden_process()
     settings = load_settings()
-    place = None
-    if identity_fd < 0:
-        is_encrypted = open_place(identity, None).is_encrypted
-        place = open_place(identity, PasswordSource(password_file).to_open(is_encrypted=is_encrypted))
-    found = place.read() if place is not None else _read_pipe(identity_fd)
-    found.credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
-    folder = store or Places(settings.home).worker(found.credentials.name.name)
-    keep: Callable[[NodeCredentials], None] = place.renew if place is not None else _keep_nothing
-    trust_file = place.trust_file if place is not None else folder / "trust.json"
-    attester = open_attester(tpm, trust_file.parent, firmware_log) if tpm is not None else None
-    options = WorkerOptions(
-        identity=found,
-        host=host,
-        port=port,
-        store=folder,
-        quota=quota << 30,
-        threads=threads,
-        lifeline=identity_fd,
-        trust_file=trust_file,
-        audit=audit_beside(folder),
-        attester=attester,
-        keep=keep,
-    )
-    ports: list[int] = []
+    place = open_place(identity, None) if identity_fd < 0 else None
+    code = code_digest() if tpm is not None else b""
 
-    def announce(bound: int) -> None:
-        ports.append(bound)
-        _announce(json, host, bound)
+    def serve(left: bytes) -> bytes | None:
+        """Until it ends. Where it listened, when another is to follow it there, with nothing of its memory."""
+        opened = _unlock(place, identity, password_file) if place is not None else None
+        found = opened.read() if opened is not None else _read_pipe(identity_fd)
+        found.credentials.check(datetime.now(UTC))  # an expired identity shows here, not at the first handshake
+        folder = store or Places(settings.home).worker(found.credentials.name.name)
+        keep: Callable[[NodeCredentials], None] = opened.renew if opened is not None else _keep_nothing
+        trust_file = opened.trust_file if opened is not None else folder / "trust.json"
+        options = WorkerOptions(
+            identity=found,
+            host=host,
+            port=int(left or port),
+            store=folder,
+            quota=quota << 30,
+            threads=threads,
+            lifeline=identity_fd,
+            trust_file=trust_file,
+            audit=audit_beside(folder),
+            attester=open_attester(tpm, trust_file.parent, firmware_log) if tpm is not None else None,
+            code=code,
+            keep=keep,
+        )
+        ports: list[int] = []
 
-    ending = run(options, announce)
-    if ending is Ending.REVOKED:
-        raise PolicyError("this worker was revoked", hint="two operators lift a revocation: mohawk operator lift")
-    if ending is Ending.KEY_LOST and identity_fd < 0:
-        _begin_anew(ports[0])
+        def announce(bound: int) -> None:
+            ports.append(bound)
+            _announce(json, host, bound)
 
+        ending = run(options, announce)
+        if ending is Ending.REVOKED:
+            raise PolicyError("this worker was revoked", hint="two operators lift a revocation: mohawk operator lift")
+        return str(ports[0]).encode() if ending is Ending.KEY_LOST else None
 
-def _begin_anew(port: int) -> None:
-    """The same command in the same process with nothing of its memory left: exec replaces the whole address space, and
-    with it every copy of a key that a library made. The last `--port` wins, so whoever dials finds us where we were.
-    A signal that comes meanwhile waits until the new beginning can end in order (`worker.main`).
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    there = ["--port", str(port)]
-    command = sys.orig_argv if sys.orig_argv[-2:] == there else [*sys.orig_argv, *there]
-    os.execv(sys.executable, command)  # noqa: S606 - our own command line
+    if place is not None:
+        live(serve)
+    else:
+        serve(b"")  # whoever holds its lifeline starts it again
 
 
 def open_attester(device: Path, folder: Path, log: Path | None) -> Attester:
@@ -167,6 +163,11 @@ def open_place(folder: Path | None, password: bytes | None) -> IdentityPlace:
         hint = "join by a token: mohawk worker join TOKEN --identity DIR, then --identity DIR here"
         raise UsageError("a worker needs an identity", hint=hint, field="identity")
     return IdentityFiles(certificate, key, password)
+
+
+def _unlock(place: IdentityPlace, folder: Path | None, password_file: Path | None) -> IdentityPlace:
+    """The same place, with the password that its key asks for."""
+    return open_place(folder, PasswordSource(password_file).to_open(is_encrypted=place.is_encrypted))
 
 
 def _read_pipe(descriptor: int) -> NodeIdentity:

@@ -13,21 +13,20 @@ import uvloop
 
 from mohawk.host.attester import Attester
 from mohawk.host.audit_trail import AuditTrail
-from mohawk.host.code_digest import code_digest
 from mohawk.host.identity import NodeIdentity
+from mohawk.host.lives import ENDING_SIGNALS
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.credentials import NodeCredentials
 from mohawk.model.tensors import configure_threads
 from mohawk.worker.service import Ending, Worker, WorkerSettings
 
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """`lifeline`: an inherited descriptor whose end ends this process; negative for none. `threads` 0: one per core.
-    `trust_file`: where the newest deny-list and roots are remembered. `attester`: this machine's TPM, None without.
-    `keep`: writes renewed credentials down. `audit`: the file of its audit log.
+    `trust_file`: where the newest deny-list and roots are remembered. `attester`: this machine's TPM, None without;
+    `code`: for it, the digest of the code that runs. `keep`: writes renewed credentials down. `audit`: the file of its
+    audit log.
     """
 
     identity: NodeIdentity
@@ -40,6 +39,7 @@ class WorkerOptions:
     trust_file: Path
     audit: Path
     attester: Attester | None = None
+    code: bytes = b""
     keep: Callable[[NodeCredentials], None] = lambda _credentials: None
 
 
@@ -74,7 +74,7 @@ async def _serve(options: WorkerOptions, announce: Callable[[int], None], end: _
     worker = Worker(settings, store)
     try:
         if options.attester is not None:
-            await asyncio.to_thread(options.attester.begin, code_digest())
+            await asyncio.to_thread(options.attester.begin, options.code)
         announce(await worker.open())
         await end.event.wait()
     finally:
@@ -99,7 +99,7 @@ class _End:
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self._ask)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # one that began anew held them back until here
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # one that follows another held them back until here
         if lifeline >= 0:
             loop.add_reader(lifeline, self._lose_lifeline, lifeline)
 
