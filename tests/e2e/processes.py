@@ -87,6 +87,7 @@ class Mohawk:
             self.process.stdout.close()
         for pid in below:
             send(pid, signal.SIGKILL)
+        assert wait_until_gone(below, STOP_SECONDS) == [], "what they held is free"
 
 
 class Up(Mohawk):
