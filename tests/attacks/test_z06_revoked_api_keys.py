@@ -2,7 +2,7 @@
 cut off within seconds (3 s; here fractions of one), what was computed for them is given back, the next request is 401,
 and another key's answer goes on.
 
-Defence: api/presence.py:_wait_until_invalid; removed, a thief streams on for as long as the model has something to say. Defence:
+Defence: api/presence.py:KeyWatch; removed, a thief streams on for as long as the model has something to say. Defence:
 store/api_keys.py:ApiKey.require_usable; removed, revoking does nothing.
 """
 

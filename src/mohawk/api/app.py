@@ -26,7 +26,7 @@ from mohawk.api.body import parse_body, read_body
 from mohawk.api.engine import Engine
 from mohawk.api.envelope import HEALTH, Envelope
 from mohawk.api.openai import ChatShape, Extras, Shape, TextShape, list_body, model_body, status_body
-from mohawk.api.presence import while_present
+from mohawk.api.presence import KeyWatch, while_present
 from mohawk.api.quotas import Quotas
 from mohawk.api.repeats import Capture, Done, Repeats, find_header
 from mohawk.api.request import make_order
@@ -47,7 +47,7 @@ LARGE_BODY = 64 << 10
 def build_app(engine: Engine, keys: ApiKeys, sessions: Sessions, repeats: Repeats, note: NoteEvent) -> Starlette:
     """The API over one model. Every route but /healthz asks for one of `keys`."""
     catalogue, quotas = _Catalogue(engine), Quotas(time.monotonic)
-    desk = _Desk(engine, keys, quotas, sessions, repeats)
+    desk = _Desk(engine, KeyWatch(keys), quotas, sessions, repeats)
     app = Starlette(
         routes=[
             Route(HEALTH, catalogue.health),
@@ -94,7 +94,7 @@ class _Desk:
     """What both generating routes share."""
 
     engine: Engine
-    keys: ApiKeys
+    watch: KeyWatch
     quotas: Quotas
     sessions: Sessions
     repeats: Repeats
@@ -114,7 +114,7 @@ class _Completions:
         with self._desk.quotas.answering(key):
             data = await read_body(Request(scope, receive))
             work = self._answer_once(data, key, scope, send)
-            await while_present(receive, self._desk.keys, scope, work)
+            await while_present(receive, self._desk.watch, key.digest, work)
 
     async def _answer_once(self, data: bytes, key: ApiKey, scope: Scope, send: Send) -> None:
         if find_header(scope) is None:

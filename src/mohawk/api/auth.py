@@ -45,7 +45,11 @@ class ApiKeys:
 
     def check(self, headers: Sequence[tuple[bytes, bytes]]) -> ApiKey:
         """The key that a request's headers (names in lower case) show. Raises AuthenticationError, HostError."""
-        found = self._find(sha256(shown_key(headers)))
+        return self.require(sha256(shown_key(headers)))
+
+    def require(self, digest: bytes) -> ApiKey:
+        """The key with this SHA-256. Raises AuthenticationError, HostError."""
+        found = self._find(digest)
         if found is None:
             raise AuthenticationError("this API key is not valid here")
         found.require_usable(self._now())
