@@ -3,7 +3,7 @@ question that it asks has the controller read a book of thousands of names, betw
 
 Expected: all are refused; the book is read once, and again only when it changed.
 
-Defence: host/join_book.py:JoinBook._read; removed, ten requests a second, of nobody, stop all serving.
+Defence: host/parsed_file.py:ParsedFile.read; removed, ten requests a second, of nobody, stop all serving.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from mohawk.contract.joining import REFUSAL, JoinRequest, encode_join_request
 from mohawk.crypto.certificate_request import make_request
 from mohawk.crypto.signing import SigningKey
-from mohawk.host import join_book
+from mohawk.host import join_book, parsed_file
 from mohawk.host.join_book import JoinBook, JoinedNode
 from mohawk.identity.names import NodeName, Role
 from tests.support.joining import JoinSite, request_for
@@ -42,6 +42,7 @@ def test_the_book_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(join_book, "_parse_node", parse)
+    monkeypatch.setattr(parsed_file, "_SETTLED_NANOSECONDS", 0)  # it was written a tenth of a second ago
     request = make_request(SigningKey.generate())
     for number in range(QUESTIONS):
         asked = encode_join_request(JoinRequest(number.to_bytes(16, "big"), request, bytes(48)))

@@ -20,6 +20,7 @@ from mohawk.crypto import canonical, x509
 from mohawk.crypto.signing import PublisherKey, PublisherPins, SigningKey, is_encrypted
 from mohawk.errors import ArtifactError, IdentityError, PolicyError, UsageError
 from mohawk.host.files import make_private_folder, open_regular, read_file, translate_errors, write_file
+from mohawk.host.parsed_file import ParsedFile
 from mohawk.host.publisher_file import encode_pins, parse_pins
 from mohawk.host.yaml_file import parse_yaml
 from mohawk.identity.certificates import (
@@ -54,6 +55,7 @@ class AuthorityFolder:
         self._password = password
         self._opened: dict[str, tuple[bytes, SigningKey]] = {}
         """Keys by file, with the bytes that they were read from: a password is made to cost a tenth of a second."""
+        self._roots = ParsedFile(folder / "roots.json", self._parse_roots)
 
     @property
     def exists(self) -> bool:
@@ -134,14 +136,14 @@ class AuthorityFolder:
 
     def root_set(self) -> RootSet:
         """The roots that nodes of this domain pin. Raises UsageError, HostError or IdentityError."""
-        return self._read_roots()[0]
+        return self._roots.read()[0]
 
     def roots(self) -> tuple[x509.Certificate, ...]:
         return self.root_set().roots
 
     def roots_envelope(self) -> bytes:
         """The root set as its roots signed it; empty while it is the one that nodes were first given."""
-        return self._read_roots()[1]
+        return self._roots.read()[1]
 
     def root_above(self, issuing: x509.Certificate) -> x509.Certificate:
         """The root that signed `issuing`. Raises IdentityError."""
@@ -253,7 +255,7 @@ class AuthorityFolder:
         document = canonical.encode({"envelope": envelope, "number": roots.number, "roots": pem})
         write_file(self.folder / "roots.json", document)
 
-    def _read_roots(self) -> tuple[RootSet, bytes]:
+    def _parse_roots(self) -> tuple[RootSet, bytes]:
         try:
             fields = canonical.decode(self.read("roots.json"), MAXIMUM_FILE, ("envelope", "number", "roots"))
             roots = x509.parse_pem(fields.blob("roots", MAXIMUM_FILE))

@@ -16,8 +16,9 @@ from mohawk.channel.nonces import NonceGuard, nonce_capacity
 from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError, HostError, IdentityError, UsageError
 from mohawk.host.authority import AuthorityFolder
-from mohawk.host.files import read_file, translate_errors, write_file
+from mohawk.host.files import read_file, write_file
 from mohawk.host.nonce_file import open_nonce_guard, read_uses
+from mohawk.host.parsed_file import ParsedFile
 from mohawk.identity.join_token import ID_SIZE, LIFETIME, PROOF_SIZE, JoinToken, OpenToken
 from mohawk.identity.names import NodeName, Role
 
@@ -56,8 +57,7 @@ class JoinBook:
         self._authority = authority
         self._path = authority.folder / "joins.json"
         self._nonces = authority.folder / "joins.nonces"
-        self._known: tuple[tuple[int, ...], _Book] | None = None
-        """What the file held, and by what it is known that it still does."""
+        self._book = ParsedFile(self._path, self._parse)
 
     def issue(
         self, role: Role, name: str, controller: str, now: datetime, record: RecordEvent, ek_hash: str = ""
@@ -71,7 +71,7 @@ class JoinBook:
         node = NodeName(authority.domain, role, name)
         token = JoinToken(node, second + LIFETIME, root.pin, controller, authority.pins().digest(), ek_hash)
         with authority.locked():
-            book = self._read()
+            book = self._book.read()
             tokens = tuple(one for one in book.tokens if one.expires >= now)
             if len(tokens) >= MAXIMUM_TOKENS:
                 raise UsageError("too many join tokens are open", hint="wait until some have expired (10 minutes)")
@@ -81,12 +81,12 @@ class JoinBook:
 
     def find(self, token_id: bytes) -> OpenToken | None:
         """The token of this id, whether it has expired, was used or not; None when there was none lately."""
-        return next((one for one in self._read().tokens if one.id == token_id), None)
+        return next((one for one in self._book.read().tokens if one.id == token_id), None)
 
     def joined(self, node: JoinedNode) -> None:
         """`node` came in; what was known of an earlier one of its name is forgotten. Raises HostError."""
         with self._authority.locked():
-            book = self._read()
+            book = self._book.read()
             others = tuple(one for one in book.nodes if one.name != node.name)
             if len(others) >= MAXIMUM_NODES:
                 raise HostError("the authority's book of joins is full", hint=f"it holds {MAXIMUM_NODES} nodes")
@@ -95,26 +95,20 @@ class JoinBook:
     def open_tokens(self, now: datetime) -> tuple[OpenToken, ...]:
         """Those that would still be taken."""
         used = {(use.principal, use.nonce) for use in read_uses(self._nonces)}
-        return tuple(one for one in self._read().tokens if one.expires >= now and (str(one.name), one.id) not in used)
+        return tuple(
+            one for one in self._book.read().tokens if one.expires >= now and (str(one.name), one.id) not in used
+        )
 
     def nodes(self) -> tuple[JoinedNode, ...]:
-        return self._read().nodes
+        return self._book.read().nodes
 
     def guard(self, now: datetime) -> NonceGuard:
         """For the controller alone: the memory of used tokens, across restarts. Raises HostError."""
         return open_nonce_guard(self._nonces, nonce_capacity(_PER_MINUTE, LIFETIME), now)
 
-    def _read(self) -> _Book:
+    def _parse(self) -> _Book:
         if not self._path.exists():
             return _Book()
-        with translate_errors("looking at the book of joins"):
-            found = self._path.stat()
-        mark = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)  # the last also for a chmod
-        if self._known is None or self._known[0] != mark:
-            self._known = (mark, self._parse())
-        return self._known[1]
-
-    def _parse(self) -> _Book:
         try:
             data = read_file(self._path, _MAXIMUM_BOOK, private=True)
             fields = canonical.decode(data, _MAXIMUM_BOOK, ("nodes", "tokens"))

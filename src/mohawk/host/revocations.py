@@ -11,6 +11,7 @@ from mohawk.crypto import canonical
 from mohawk.errors import ArtifactError, HostError, UsageError
 from mohawk.host.authority import MAXIMUM_FILE, AuthorityFolder
 from mohawk.host.files import read_file, write_file
+from mohawk.host.parsed_file import ParsedFile
 from mohawk.identity.denylist import MAXIMUM_ENTRIES, Denial, check_room, issue_deny_list
 
 _NAME = "denials.json"
@@ -22,9 +23,10 @@ class Revocations:
     def __init__(self, authority: AuthorityFolder) -> None:
         self._authority = authority
         self._path = authority.folder / _NAME
+        self._file = ParsedFile(self._path, self._parse)
 
     def denials(self) -> tuple[Denial, ...]:
-        return self._read()[1]
+        return self._file.read()[1]
 
     def deny(self, subject: str, reason: str, now: datetime, reserve: int = 0) -> None:
         """Raises UsageError (no name or serial; no room, `reserve` bytes kept free), HostError. Denying twice keeps the
@@ -32,7 +34,7 @@ class Revocations:
         """
         entry = Denial(subject, now.astimezone(UTC).replace(microsecond=0), reason)
         with self._authority.locked():
-            number, denials = self._read()
+            number, denials = self._file.read()
             if all(denial.subject != subject for denial in denials):
                 check_room((*denials, entry), reserve)
                 self._write(number, (*denials, entry))
@@ -40,7 +42,7 @@ class Revocations:
     def lift(self, subject: str) -> None:
         """Raises UsageError when nobody of that name is denied."""
         with self._authority.locked():
-            number, denials = self._read()
+            number, denials = self._file.read()
             left = tuple(denial for denial in denials if denial.subject != subject)
             if left == denials:
                 raise UsageError("nobody of that name is revoked", hint="see `mohawk pki list`", field="name")
@@ -49,11 +51,11 @@ class Revocations:
     def issue(self, now: datetime) -> bytes:
         """The next list, signed. Raises HostError: a number that cannot be kept is not given out."""
         with self._authority.locked():
-            number, denials = self._read()
+            number, denials = self._file.read()
             self._write(number + 1, denials)
             return issue_deny_list(self._authority.deny_list_signer(now), number + 1, denials, now)
 
-    def _read(self) -> tuple[int, tuple[Denial, ...]]:
+    def _parse(self) -> tuple[int, tuple[Denial, ...]]:
         if not self._path.exists():
             return 0, ()
         try:
