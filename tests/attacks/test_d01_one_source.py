@@ -1,7 +1,7 @@
 """D01, D03: one source opens as many finished connections to the API as it is let, and keeps them.
 
 Expected: beyond its share it is refused before a handshake; its own connections go on, and others find room.
-Defence: api/server.py:ApiServer._is_full (Door.connections_per_source); removed, one machine with or without a key holds
+Defence: api/server.py:ApiServer._has_its_share (Door.connections_per_source); removed, one machine with or without a key holds
 every connection that the API has, and nobody else is served.
 """
 

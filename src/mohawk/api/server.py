@@ -31,6 +31,8 @@ from mohawk.errors import HostError
 
 _BACKLOG = 512
 _KEEPALIVE_SECONDS = 15
+_TURNS_TO_LOSE = 2
+"""Turns of the loop until it has told a connection that is cut off: its socket's transport first, then TLS."""
 _ACCEPT_PAUSE = 0.1
 """Seconds without accepting after the system had no descriptor left."""
 
@@ -71,6 +73,23 @@ class _Handshake:
     has_begun: bool = False
 
 
+class _CountedProtocol(GuardedProtocol):
+    """Counted by its source while it is open: to count all of them anew at each accept took as long as a handshake."""
+
+    def __init__(self, config: Config, state: ServerState, limits: Limits, source: str, counts: Counter[str]) -> None:
+        super().__init__(config, state, limits)
+        self._source = source
+        self._counts = counts
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        self._counts[self._source] += 1
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _count_down(self._counts, self._source)
+        super().connection_lost(exc)
+
+
 async def serve(
     app: ASGIApp,
     host: str,
@@ -102,6 +121,7 @@ class ApiServer:
         self._config = _configure(app, limits.head_bytes)
         self._state = ServerState()
         self._half_open: Counter[str] = Counter()
+        self._established: Counter[str] = Counter()
         self._handshakes: dict[asyncio.Task[None], _Handshake] = {}
         """Oldest first."""
         self._accepting = asyncio.create_task(self._accept())
@@ -130,6 +150,8 @@ class ApiServer:
         for connection in self._guarded():
             connection.abort()
         await asyncio.gather(*leftovers, return_exceptions=True)
+        for _ in range(_TURNS_TO_LOSE):
+            await asyncio.sleep(0)
 
     def _guarded(self) -> list[GuardedProtocol]:
         return [one for one in self._state.connections if isinstance(one, GuardedProtocol)]
@@ -158,7 +180,7 @@ class ApiServer:
         half_open = self._half_open[source]  # a Counter: asking makes no entry
         return (
             half_open >= self._door.half_open_per_source
-            or half_open + self._established(source) >= self._door.connections_per_source
+            or half_open + self._established[source] >= self._door.connections_per_source
         )
 
     def _make_room(self) -> bool:
@@ -183,12 +205,7 @@ class ApiServer:
             return
         if not handshake.has_begun:  # a task that is cancelled before its first step closes nothing
             handshake.connection.close()
-        self._half_open[handshake.source] -= 1
-        if self._half_open[handshake.source] <= 0:
-            del self._half_open[handshake.source]
-
-    def _established(self, source: str) -> int:
-        return sum(one.client is not None and one.client[0] == source for one in self._guarded())
+        _count_down(self._half_open, handshake.source)
 
     async def _open(self, handshake: _Handshake) -> None:
         """A failed handshake is the peer's affair: nothing is logged that it could flood."""
@@ -196,7 +213,7 @@ class ApiServer:
         self._tune(handshake.connection)
         with contextlib.suppress(OSError):  # TLS errors and timeouts are OSErrors too
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: GuardedProtocol(self._config, self._state, self._limits),
+                lambda: _CountedProtocol(self._config, self._state, self._limits, handshake.source, self._established),
                 handshake.connection,
                 ssl=self._context,
                 ssl_handshake_timeout=self._door.handshake_seconds,
@@ -216,6 +233,13 @@ class ApiServer:
             (socket.TCP_KEEPINTVL, _KEEPALIVE_SECONDS),
         ):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _count_down(counts: Counter[str], source: str) -> None:
+    """No entry is left of a source that has nothing open: there are more addresses than memory."""
+    counts[source] -= 1
+    if counts[source] <= 0:
+        del counts[source]
 
 
 def _configure(app: ASGIApp, head_bytes: int) -> Config:
