@@ -4,7 +4,7 @@ generated token and less than 1.5 GB of memory, and no request fails.
     python -m bench.bench_thousand [--rounds 1] [--sessions 1000] [--active 50] [--turns 200] [--tokens 64] [--small]
 
 Random Llama of half a billion parameters, bfloat16, two workers. Each session is opened by POST /v1/sessions and keeps
-a TLS connection of its own, until the server closes it (60 s without a request); they come from 8 addresses of this
+a TLS connection of its own, until the server closes it (300 s without a request); they come from 8 addresses of this
 machine, because one address may hold 256. Then `turns` of the sessions ask for `tokens` tokens each after a prompt of
 32, streamed, `active` of them at any time. All that the controller's process does from then on counts: HTTP, TLS, text,
 batching, tickets, heartbeats, store. --small: eight million parameters in place of the other, so that tokens come as

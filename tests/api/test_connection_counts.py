@@ -36,7 +36,7 @@ class Crowd:
             )
         elif way == "give up" and self._half_open:
             self._half_open.pop(which % len(self._half_open)).close()
-        elif way == "cut" and (guarded := self._server._guarded()):
+        elif way == "cut" and (guarded := self._server._counted()):
             guarded[which % len(guarded)].abort()
         elif self._open and way in {"ask", "leave", "vanish", "garbage"}:
             await self._end(way, self._open[which % len(self._open)])
@@ -79,7 +79,7 @@ class Crowd:
 
 
 def counted_anew(server: ApiServer) -> Counter[str]:
-    return Counter(one.client[0] for one in server._guarded() if one.client is not None)
+    return Counter(one.client[0] for one in server._counted() if one.client is not None)
 
 
 async def settled(server: ApiServer) -> None:

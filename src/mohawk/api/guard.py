@@ -30,8 +30,10 @@ class Limits:
     body_rate: int = 1024
     linger_seconds: float = 5.0
     """How long a body may still come that was answered already (refused, as a rule)."""
-    idle_seconds: float = 60.0
-    """Between requests."""
+    idle_seconds: float = 300.0
+    """Between requests. A client that talks now and then is spared a handshake for each turn, and nobody pays: whoever
+    comes while all are taken gets the place of one that is idle (`server.ApiServer`).
+    """
     write_seconds: float = 20.0
     """How long a full write buffer may take to drain."""
     head_bytes: int = 32 << 10

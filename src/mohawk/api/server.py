@@ -4,7 +4,8 @@ Rules, and the attack each stops:
 - Connections are counted from accept on, per source and in all, so that nobody holds our sockets by not finishing a
   handshake (D01, D03).
 - When all are taken, one that asks for nothing makes room for the newcomer; so does the oldest unfinished handshake:
-  not even thousands of sources keep others out by being idle.
+  not even thousands of sources keep others out by being idle. When a source has its share, one of its own does: whoever
+  shares an address with others is not kept out by what they left open.
 - Handshake, request head, body and idle time each have a deadline; a byte per second moves none of them (D02).
 - Who does not read its answer is cut off after a deadline; until then at most a fixed buffer waits for it (D06).
 - A head has at most 32 KiB, counted before it is complete.
@@ -19,6 +20,7 @@ import contextlib
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -73,20 +75,20 @@ class _Handshake:
     has_begun: bool = False
 
 
-class _CountedProtocol(GuardedProtocol):
+class _Counted(GuardedProtocol):
     """Counted by its source while it is open: to count all of them anew at each accept took as long as a handshake."""
 
     def __init__(self, config: Config, state: ServerState, limits: Limits, source: str, counts: Counter[str]) -> None:
         super().__init__(config, state, limits)
-        self._source = source
+        self.source = source
         self._counts = counts
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        self._counts[self._source] += 1
+        self._counts[self.source] += 1
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        _count_down(self._counts, self._source)
+        _count_down(self._counts, self.source)
         super().connection_lost(exc)
 
 
@@ -140,21 +142,21 @@ class ApiServer:
         self._accepting.cancel()
         await asyncio.gather(self._accepting, return_exceptions=True)
         self._listener.close()
-        for connection in self._guarded():
+        for connection in self._counted():
             connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(self._state.tasks, timeout=grace_seconds)
         leftovers = [*self._handshakes, *self._state.tasks]
         for task in leftovers:
             task.cancel()
-        for connection in self._guarded():
+        for connection in self._counted():
             connection.abort()
         await asyncio.gather(*leftovers, return_exceptions=True)
         for _ in range(_TURNS_TO_LOSE):
             await asyncio.sleep(0)
 
-    def _guarded(self) -> list[GuardedProtocol]:
-        return [one for one in self._state.connections if isinstance(one, GuardedProtocol)]
+    def _counted(self) -> list[_Counted]:
+        return [one for one in self._state.connections if isinstance(one, _Counted)]
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -165,7 +167,7 @@ class ApiServer:
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
             source = str(address[0])
-            if self._has_its_share(source) or not self._make_room():
+            if not self._make_room(source):
                 connection.close()
                 continue
             if self.connections >= self._door.connections:
@@ -176,22 +178,27 @@ class ApiServer:
             self._handshakes[task] = handshake
             task.add_done_callback(self._end_handshake)
 
-    def _has_its_share(self, source: str) -> bool:
+    def _make_room(self, source: str) -> bool:
+        """Whether there is room for one more from `source`, at the price of the oldest that does nothing if need be."""
         half_open = self._half_open[source]  # a Counter: asking makes no entry
-        return (
-            half_open >= self._door.half_open_per_source
-            or half_open + self._established[source] >= self._door.connections_per_source
-        )
-
-    def _make_room(self) -> bool:
-        """Whether there is room for one more, at the price of the oldest that does nothing if need be."""
-        if len(self._handshakes) >= self._door.half_open:
+        if half_open >= self._door.half_open_per_source:
+            return False
+        are_too_many = len(self._handshakes) >= self._door.half_open
+        if half_open + self._established[source] >= self._door.connections_per_source:
+            has_room = self._drop_idle({source})
+        else:
+            is_full = self.connections >= self._door.connections
+            has_room = are_too_many or not is_full or self._drop_idle(self._established.keys())
+        if has_room and are_too_many:
             self._drop_handshake()
-        elif self.connections >= self._door.connections:
-            idle = [one for one in self._guarded() if one.idle_since is not None]
-            if not idle:
-                return False
-            min(idle, key=lambda one: one.idle_since or 0.0).abort()
+        return has_room
+
+    def _drop_idle(self, sources: AbstractSet[str]) -> bool:
+        """The one of these sources that was idle longest, if there is one."""
+        idle = [one for one in self._counted() if one.idle_since is not None and one.source in sources]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one.idle_since or 0.0).abort()
         return True
 
     def _drop_handshake(self) -> None:
@@ -213,7 +220,7 @@ class ApiServer:
         self._tune(handshake.connection)
         with contextlib.suppress(OSError):  # TLS errors and timeouts are OSErrors too
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _CountedProtocol(self._config, self._state, self._limits, handshake.source, self._established),
+                lambda: _Counted(self._config, self._state, self._limits, handshake.source, self._established),
                 handshake.connection,
                 ssl=self._context,
                 ssl_handshake_timeout=self._door.handshake_seconds,
