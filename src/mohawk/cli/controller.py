@@ -19,6 +19,7 @@ from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
 from mohawk.cli.store import adopt_key, open_store
 from mohawk.errors import UsageError
+from mohawk.host.garbage import spare_what_stays
 
 if TYPE_CHECKING:
     from mohawk.config import Settings
@@ -148,6 +149,7 @@ async def _serve(
         api = await open_api(controller, leaf, store, address, settings, options.note)
         ports = f"operators on {operator_port}, joins on {controller.join_port}"
         typer.echo(f"serving {controller.engine.model_id} on {address[0]}:{api.port}, {ports}")
+        spare_what_stays()
         await interruption.wait()
         await api.close()
     finally:

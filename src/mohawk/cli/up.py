@@ -13,6 +13,7 @@ from mohawk.cli.output import print_json, progress_bars
 from mohawk.cli.passwords import PasswordFileOption, PasswordSource
 from mohawk.cli.places import Places
 from mohawk.cli.signals import Interruption
+from mohawk.host.garbage import spare_what_stays
 
 if TYPE_CHECKING:
     from mohawk.cli.deployment import Deployment
@@ -67,6 +68,7 @@ async def _serve(deployment: Deployment, as_json: bool) -> None:
     try:
         await interruption.guard(_start(deployment))
         announce(deployment, as_json=as_json)
+        spare_what_stays()
         await interruption.wait()
     finally:
         await deployment.stop()
