@@ -98,6 +98,24 @@ def test_changes_of_several_processes_do_not_undo_each_other(path: Path, table: 
     assert (table.get("a").revoked, table.get("a").limits.concurrency) == (NOW, 1)
 
 
+def test_a_change_by_another_process_is_found_at_once_whatever_it_is(path: Path, table: ApiKeyTable) -> None:
+    table.add(full_key())
+    changes: list[dict[str, object]] = [
+        {"revoked": NOW},
+        {"revoked": None},
+        {"expires": NOW + timedelta(hours=2)},
+        {"scopes": frozenset({Scope.MODELS})},
+        {"models": frozenset()},
+        {"limits": Limits(requests_per_minute=1)},
+    ]
+    with closing(Database(path)) as database:
+        for change in changes:
+            before = table.find(digest(1))
+            assert table.find(digest(1)) is before, "not built anew"
+            changed = ApiKeyTable(database).change("billing-bot", lambda key, change=change: replace(key, **change))
+            assert table.find(digest(1)) == changed != before
+
+
 def test_keys_end(table: ApiKeyTable) -> None:
     key = ApiKey("a", digest(1), NOW, expires=NOW + timedelta(days=1))
     key.require_usable(NOW)

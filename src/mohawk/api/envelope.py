@@ -11,8 +11,8 @@ Rules, and the attack each stops:
 from __future__ import annotations
 
 import logging
+import secrets
 import time
-import uuid
 from email.utils import formatdate
 
 from starlette.requests import ClientDisconnect
@@ -108,7 +108,7 @@ class _Record:
     """One request under way."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.request_id = f"req_{uuid.uuid4().hex}"
+        self.request_id = f"req_{secrets.token_hex(16)}"
         self.status = 0
         self._send = send
         self._method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "DELETE"} else "other"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import cast
 
 from mohawk.errors import AuthenticationError, HostError, NotFoundError, RemoteError, UsageError
@@ -25,6 +26,8 @@ from mohawk.store.database import Database, Row
 
 MAXIMUM_KEYS = 10_000
 MAXIMUM_MODELS = 64
+_REMEMBERED = 256
+"""Keys that are not checked and built anew at each request, but only read."""
 LOCAL = "local"
 """The key that lies in a file beside the server."""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -94,11 +97,13 @@ class ApiKeyTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._parse_known = lru_cache(_REMEMBERED)(_parse)
+        """By the whole row: what somebody changed is another one."""
 
     def find(self, digest: bytes) -> ApiKey | None:
         """The key of this SHA-256. The search's time may tell something of stored digests; no key follows from one."""
         rows = self._database.rows(f"{_SELECT} WHERE digest = ?", (digest,))
-        return _parse(rows[0]) if rows else None
+        return self._parse_known(rows[0]) if rows else None
 
     def get(self, name: str) -> ApiKey:
         """Raises NotFoundError."""
