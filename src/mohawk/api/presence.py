@@ -63,24 +63,23 @@ async def while_present(receive: Receive, watch: KeyWatch, digest: bytes, work: 
     AuthenticationError, with the work cancelled and ended.
     """
     reasons: list[Exception] = []
+    task = asyncio.create_task(work)  # each resumption walks a coroutine's callers: those of a request are many
 
     def stop(reason: Exception) -> None:
         if not reasons:
             reasons.append(reason)
-            life.reschedule(0)
+            task.cancel()
 
+    leaving, ours = asyncio.create_task(_wait_until_gone(receive, stop)), asyncio.current_task()
     try:
-        async with asyncio.timeout(None) as life:
-            leaving = asyncio.create_task(_wait_until_gone(receive, stop))
-            try:
-                with watch.watching(digest, stop):
-                    await work
-            finally:
-                leaving.cancel()
-    except TimeoutError:
-        if not life.expired():
+        with watch.watching(digest, stop):
+            await task  # when we are cancelled, so is it
+    except asyncio.CancelledError:
+        if not reasons or (ours is not None and ours.cancelling()):
             raise
         raise reasons[0] from None
+    finally:
+        leaving.cancel()
 
 
 async def _wait_until_gone(receive: Receive, stop: Stop) -> None:
