@@ -36,12 +36,13 @@ from mohawk.channel.profile import NodeContext
 from mohawk.contract.admission import admit_from_dialler, admit_part
 from mohawk.contract.codec import encode_part
 from mohawk.contract.messages import Hello, Purpose
-from mohawk.contract.steps import Segment, StagePart, Step
+from mohawk.contract.steps import StagePart, Step
 from mohawk.errors import MessageError
 from mohawk.identity.certificates import PeerIdentity, issue_issuing, issue_leaf, issue_root
 from mohawk.identity.credentials import NodeCredentials, bundle, encode, parse
 from mohawk.identity.denylist import issue_deny_list, issue_deny_list_signer
 from mohawk.identity.names import NodeName, Role
+from mohawk.nouns.segment import Segment
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Admit, Link
 from mohawk.transport.listen import listen

@@ -30,9 +30,10 @@ from bench.cluster import cluster, step_times
 from bench.machine import describe_machine, write_result
 from mohawk.cli import children
 from mohawk.contract.codec import decode_part, encode_part
-from mohawk.contract.steps import Segment, StagePart
+from mohawk.contract.steps import StagePart
 from mohawk.controller.service import Controller
 from mohawk.controller.tickets import TicketWriter
+from mohawk.nouns.segment import Segment
 from tests.support.tickets import make_ends, make_route
 
 LIMIT_MICROSECONDS = 30.0

@@ -21,11 +21,12 @@ import torch
 from mohawk.artifact.tensor_file import header_size, parse_header
 from mohawk.checkpoint.reader import read_card
 from mohawk.checkpoint.slicer import SliceSource
-from mohawk.contract.steps import Opening, Segment, StagePart
+from mohawk.contract.steps import Opening, StagePart
 from mohawk.host.memory import allocate
 from mohawk.model.loading import build_stage
 from mohawk.model.tensors import TensorView, configure_threads
 from mohawk.nouns.model import LayerRange, SamplingParameters
+from mohawk.nouns.segment import Segment
 from mohawk.worker.runner import Runner
 
 

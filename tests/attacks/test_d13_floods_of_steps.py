@@ -19,7 +19,8 @@ from mohawk.channel.openssl import TAKE_BYTES
 from mohawk.contract.admission import admit_from_listener
 from mohawk.contract.codec import decode_part, encode
 from mohawk.contract.messages import Message, Purpose, Route
-from mohawk.contract.steps import Segment, StagePart, StepResult
+from mohawk.contract.steps import StagePart, StepResult
+from mohawk.nouns.segment import Segment
 from mohawk.transport.link import Link
 from mohawk.worker.chain import STEPS_HELD, Chain
 from mohawk.worker.runner import Outcome

@@ -24,8 +24,9 @@ from mohawk.channel.replay import InOrder, RecordRefusedError
 from mohawk.contract.admission import admit_from_dialler, admit_part
 from mohawk.contract.codec import encode, encode_part
 from mohawk.contract.messages import Purpose
-from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepResult
+from mohawk.contract.steps import Opening, StagePart, Step, StepResult
 from mohawk.errors import MessageError, RemoteError
+from mohawk.nouns.segment import Segment
 from tests.e2e.inside import GREEDY
 from tests.support.nodes import run
 from tests.support.stage import ROW, second_stage

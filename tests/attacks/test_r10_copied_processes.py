@@ -20,9 +20,10 @@ import pytest
 from mohawk.channel.profile import NodeContext
 from mohawk.channel.replay import RecordRefusedError
 from mohawk.contract.messages import Route
-from mohawk.contract.steps import Segment, StagePart
+from mohawk.contract.steps import StagePart
 from mohawk.controller.tickets import TicketWriter, new_connection_id
 from mohawk.nouns.model import DataType
+from mohawk.nouns.segment import Segment
 from mohawk.worker.tickets import TicketReader
 from tests.support.tickets import make_route
 from tests.support.tls import Mesh, connect_pair

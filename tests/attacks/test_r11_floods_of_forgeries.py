@@ -16,8 +16,9 @@ import pytest
 
 from mohawk.channel.record import ALARM_AT, CLOSED_AT, Opener
 from mohawk.channel.replay import RecordRefusedError
-from mohawk.contract.steps import Segment, StagePart
+from mohawk.contract.steps import StagePart
 from mohawk.crypto.primitives import AeadKey
+from mohawk.nouns.segment import Segment
 from tests.support.tickets import EXPECTATION, make_ends, make_opener, make_route, make_sealer, with_sequence
 
 

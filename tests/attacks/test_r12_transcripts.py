@@ -17,8 +17,9 @@ import pytest
 
 from mohawk.channel.record import Transcript
 from mohawk.channel.replay import RecordRefusedError
-from mohawk.contract.steps import Segment, StagePart
+from mohawk.contract.steps import StagePart
 from mohawk.identity.names import NodeName
+from mohawk.nouns.segment import Segment
 from mohawk.worker.tickets import TicketReader
 from tests.support.tickets import CONTROLLER, EXPECTATION, TRANSCRIPT, make_ends, make_opener, make_route, make_sealer
 

@@ -17,7 +17,8 @@ import pytest
 
 from mohawk.channel.record import CLOSED_AT, Opener
 from mohawk.channel.replay import RecordRefusedError
-from mohawk.contract.steps import Opening, Segment, StagePart, Step, StepResult
+from mohawk.contract.steps import Opening, StagePart, Step, StepResult
+from mohawk.nouns.segment import Segment
 from tests.e2e.inside import GREEDY
 from tests.support.nodes import run
 from tests.support.stage import ROW, second_stage

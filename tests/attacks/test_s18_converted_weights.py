@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mohawk.contract.steps import Opening, Segment, StagePart
+from mohawk.contract.steps import Opening, StagePart
 from mohawk.host.memory import SecretBytes
 from mohawk.host.sealed_folder import slice_path
 from mohawk.host.slice_store import SliceStore
+from mohawk.nouns.segment import Segment
 from mohawk.worker.loader import accept_order
 from mohawk.worker.station import Station
 from tests.e2e.inside import GREEDY, QUOTA, Site

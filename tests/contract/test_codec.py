@@ -17,8 +17,9 @@ from mohawk.contract.messages import (
     SliceChunk,
     Welcome,
 )
-from mohawk.contract.steps import Pulse, Segment, StagePart
+from mohawk.contract.steps import Pulse, StagePart
 from mohawk.errors import MessageError
+from mohawk.nouns.segment import Segment
 from tests.support.messages import DIGEST, EXAMPLES, PART
 
 
@@ -36,9 +37,17 @@ def test_a_part_survives_the_wire() -> None:
 
 
 def test_a_part_is_encoded_by_hand_as_the_table_would() -> None:
-    assert encode_part(PART) == codec._PART.put(PART).SerializeToString()
+    table = codec._converter(StagePart)
+    assert encode_part(PART) == table.put(PART).SerializeToString()
+    assert decode_part(encode_part(PART)) == table.take(mohawk_pb2.StagePart.FromString(encode_part(PART)))
     empty = [field.name for field in fields(PART) if not getattr(PART, field.name)]
     assert empty == [], "a field that the example does not set could be forgotten"
+
+
+@pytest.mark.parametrize("count", [0, 1 << 17])
+def test_a_segment_has_tokens_and_no_more_than_a_step_holds(count: int) -> None:
+    with pytest.raises(MessageError):
+        StagePart(segments=(Segment(1, 0, count, True), Segment(2, 0, 1, True)))
 
 
 def test_a_step_names_no_sequence_twice() -> None:

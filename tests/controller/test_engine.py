@@ -13,7 +13,7 @@ from mohawk.api.answer import merge
 from mohawk.checkpoint.reader import read_side_files
 from mohawk.checkpoint.settings import read_settings
 from mohawk.contract.codec import decode_part
-from mohawk.contract.steps import SampledToken, Segment, StagePart, Step, StepFailure, StepResult
+from mohawk.contract.steps import SampledToken, StagePart, Step, StepFailure, StepResult
 from mohawk.controller.engine import Engine
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
@@ -22,6 +22,7 @@ from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import GenerationRequest, TextDelta
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import TokenLogprobs
+from mohawk.nouns.segment import Segment
 from tests.support.folders import write_folder
 from tests.support.nodes import run
 from tests.support.tickets import plain_pipeline

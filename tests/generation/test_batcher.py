@@ -6,10 +6,11 @@ import pytest
 
 from mohawk.errors import MessageError, UnavailableError, UsageError
 from mohawk.generation.batcher import QUEUE_FACTOR, Batcher, Progress
-from mohawk.generation.orders import GrowthOrder, OpeningOrder, SegmentOrder, Source, StepOrder
+from mohawk.generation.orders import GrowthOrder, OpeningOrder, Source, StepOrder
 from mohawk.generation.pace import FIRST_LOOK, FIRST_PATIENCE_SECONDS, REFRESH, SMALLEST_PIECE
 from mohawk.generation.session import Caller, FinishReason, GenerationRequest, Priority, Sequence
 from mohawk.nouns.model import SamplingParameters
+from mohawk.nouns.segment import Segment
 
 GREEDY = SamplingParameters(temperature=0.0)
 END = 99
@@ -59,7 +60,7 @@ def test_the_road_of_one_sequence() -> None:
     order, progress = step(batcher)
     assert order == StepOrder(
         number=1,
-        segments=(SegmentOrder(1, 0, 3, sample=True),),
+        segments=(Segment(1, 0, 3, sample=True),),
         token_ids=(100, 101, 102),
         openings=(OpeningOrder(1, 16, GREEDY, ()),),
         closed=(),

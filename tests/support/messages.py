@@ -65,7 +65,6 @@ from mohawk.contract.steps import (
     Opening,
     Pulse,
     SampledToken,
-    Segment,
     Source,
     StagePart,
     Step,
@@ -75,6 +74,7 @@ from mohawk.contract.steps import (
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import Grammar, LogitBias, TokenLogprobs
+from mohawk.nouns.segment import Segment
 
 DIGEST = "0" * 64
 SLICES = (SliceStatus("slice_0_0", DIGEST, 1), SliceStatus("slice_1_1", "1" * 64, 1))

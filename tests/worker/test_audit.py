@@ -10,10 +10,11 @@ import pytest
 from mohawk.audit.events import AuditEvent, EventKind
 from mohawk.contract.codec import encode
 from mohawk.contract.messages import Purpose, Route
-from mohawk.contract.steps import Segment, StagePart, Step
+from mohawk.contract.steps import StagePart, Step
 from mohawk.errors import MohawkError
 from mohawk.host.slice_store import SliceStore
 from mohawk.identity.names import Role
+from mohawk.nouns.segment import Segment
 from mohawk.transport.dial import Target, dial
 from mohawk.transport.link import Link
 from mohawk.worker.chain import Chain, RefusedStep

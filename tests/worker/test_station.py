@@ -11,12 +11,13 @@ import pytest
 
 from mohawk.contract.messages import ElementType, WorkerState
 from mohawk.contract.probing import ProbeStage
-from mohawk.contract.steps import Opening, Segment, StagePart
+from mohawk.contract.steps import Opening, StagePart
 from mohawk.errors import ArtifactError, MessageError
 from mohawk.host.memory import Memory, SecretBytes
 from mohawk.host.sealed_folder import SealedFolder, slice_path
 from mohawk.host.slice_store import SliceStore
 from mohawk.nouns.model import LayerRange, SamplingParameters
+from mohawk.nouns.segment import Segment
 from mohawk.worker.loader import Assignment, accept_order
 from mohawk.worker.station import Station
 from tests.e2e.inside import QUOTA, Site

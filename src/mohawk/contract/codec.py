@@ -24,6 +24,7 @@ from mohawk.contract.steps import Growth, Opening, SampledToken, StagePart, Step
 from mohawk.errors import MessageError, UsageError
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import TokenLogprobs
+from mohawk.nouns.segment import Segment
 
 _Convert = Callable[[Any], Any]
 
@@ -111,9 +112,18 @@ def encode_part(part: StagePart) -> bytes:
 def decode_part(data: bytes) -> StagePart:
     """Bytes out of Step.parts -> a stage's part. Raises MessageError."""
     try:
-        return cast(StagePart, _PART.take(mohawk_pb2.StagePart.FromString(data)))
+        message = mohawk_pb2.StagePart.FromString(data)
     except DecodeError:
         raise MessageError("a step's part that is not a message") from None
+    return StagePart(
+        segments=tuple([Segment(one.sequence, one.start, one.count, one.sample) for one in message.segments]),
+        token_ids=tuple(message.token_ids),
+        openings=tuple([cast(Opening, _OPENING.take(opening)) for opening in message.openings]),
+        closed=tuple(message.closed),
+        number=message.number,
+        growths=tuple([cast(Growth, _GROWTH.take(growth)) for growth in message.growths]),
+        retired=tuple(message.retired),
+    )
 
 
 class _Converter:
@@ -204,7 +214,6 @@ def _field_name(noun: type) -> str:
     return "".join("_" + letter.lower() if letter.isupper() else letter for letter in noun.__name__).lstrip("_")
 
 
-_PART = _converter(StagePart)
 _OPENING = _converter(Opening)
 _GROWTH = _converter(Growth)
 _LOGPROBS = _converter(TokenLogprobs)

@@ -8,6 +8,7 @@ from enum import IntEnum
 from mohawk.contract.checks import check_text, require
 from mohawk.nouns.model import SamplingParameters
 from mohawk.nouns.sampling import TokenLogprobs
+from mohawk.nouns.segment import Segment
 
 MAXIMUM_STAGES = 64
 MAXIMUM_SEQUENCES_PER_STEP = 4096
@@ -18,21 +19,6 @@ class ElementType(IntEnum):
     F32 = 1
     F16 = 2
     BF16 = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """`count` new tokens of one sequence, the first at position `start`; `sample`: the last of them asks for a next
-    token.
-    """
-
-    sequence: int
-    start: int
-    count: int
-    sample: bool
-
-    def __post_init__(self) -> None:
-        require(0 < self.count <= MAXIMUM_ROWS_PER_STEP, "a segment without tokens, or with too many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +81,19 @@ class StagePart:
         require(
             len({segment.sequence for segment in self.segments}) == len(self.segments), "a sequence twice in a step"
         )
-        require(self.rows <= MAXIMUM_ROWS_PER_STEP, "a step of too many rows")
-        require(len(self.token_ids) in (0, self.rows), "token ids that do not match the rows")
+        require(min(self._counts, default=1) > 0, "a segment without tokens")
+        rows = self.rows
+        require(rows <= MAXIMUM_ROWS_PER_STEP, "a step of too many rows")
+        require(len(self.token_ids) in (0, rows), "token ids that do not match the rows")
 
     @property
     def rows(self) -> int:
         """Rows of the step's tensor: one per new token."""
-        return sum(segment.count for segment in self.segments)
+        return sum(self._counts)
+
+    @property
+    def _counts(self) -> list[int]:
+        return [segment.count for segment in self.segments]
 
 
 @dataclass(frozen=True, slots=True)

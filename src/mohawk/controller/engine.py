@@ -26,6 +26,7 @@ from mohawk.controller.status import Load
 from mohawk.errors import ChainBrokenError, MessageError, MohawkError, RemoteError, UnavailableError, UsageError
 from mohawk.generation.batcher import Batcher, Progress
 from mohawk.generation.orders import StepOrder
+from mohawk.generation.pace import LEAST_HASTE_SECONDS
 from mohawk.generation.queue_time import QueueTime
 from mohawk.generation.session import FinishReason, GenerationRequest, Sequence, TextDelta
 from mohawk.generation.stream import TextStream
@@ -34,7 +35,7 @@ from mohawk.nouns.tools import CallStyle
 
 log = logging.getLogger(__name__)
 
-DEADLINE_CHECK_SECONDS = 0.1
+LEAST_CHECK_SECONDS = 0.1
 LONGEST_QUEUE_SECONDS = 15.0
 """Whoever would wait longer is told at once, before anything is computed for it: what is computed for clients who left
 is lost to those who stay. A few seconds of queue keep every place busy. With 30, and three times more asked than could
@@ -338,8 +339,10 @@ class Engine:
         self._poke()
 
     async def _watch_deadlines(self) -> None:
+        """Not before the oldest step can be suspect: what is sent meanwhile is not suspect sooner than in haste."""
         while True:
-            await asyncio.sleep(DEADLINE_CHECK_SECONDS)
+            seconds = min(LEAST_HASTE_SECONDS, self._pipeline.seconds_to_suspicion())
+            await asyncio.sleep(max(LEAST_CHECK_SECONDS, seconds))
             self._pipeline.check_deadlines(in_haste=self.can_replace())
 
     def _check_tokens(self, result: StepResult) -> Mapping[int, int]:

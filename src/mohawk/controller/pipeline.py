@@ -7,6 +7,7 @@ because the chain broke.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +18,6 @@ from mohawk.contract.steps import (
     Growth,
     NeighbourSilent,
     Opening,
-    Segment,
     Source,
     StagePart,
     Step,
@@ -57,13 +57,12 @@ class NeighbourSilentError(ChainBrokenError):
 
 def split_order(order: StepOrder, stages: int) -> tuple[StagePart, ...]:
     """One part per stage: token ids in the first one's only, sampling and history in the last one's only."""
-    segments = tuple(Segment(s.sequence, s.start, s.count, s.sample) for s in order.segments)
     openings = tuple(_opening(opening) for opening in order.openings)
     growths = tuple(Growth(growth.sequence, growth.reserve_tokens) for growth in order.growths)
     blind = tuple(replace(opening, sampling=None, generated=()) for opening in openings)
     return tuple(
         StagePart(
-            segments=segments,
+            segments=order.segments,
             token_ids=order.token_ids if index == 0 else (),
             openings=openings if index == stages - 1 else blind,
             closed=order.closed,
@@ -158,9 +157,16 @@ class Pipeline:
         oldest = next(iter(self._flights.values()), None)
         if oldest is None:
             return
-        suspect = max(oldest.sent, self._landed) + oldest.haste
-        if self._clock() > (min(oldest.deadline, suspect) if in_haste else oldest.deadline):
+        if self._clock() > (min(oldest.deadline, self._suspect_at(oldest)) if in_haste else oldest.deadline):
             self.listener.on_broken(None, StepOverdueError(oldest.order.number))
+
+    def seconds_to_suspicion(self) -> float:
+        """From when on `check_deadlines` may find something; infinitely many with nothing under way."""
+        oldest = next(iter(self._flights.values()), None)
+        return math.inf if oldest is None else min(oldest.deadline, self._suspect_at(oldest)) - self._clock()
+
+    def _suspect_at(self, oldest: _Flight) -> float:
+        return max(oldest.sent, self._landed) + oldest.haste
 
     def on_result(self, worker: str, result: StepResult) -> None:
         """A result nobody waits for is dropped: it can change nothing.

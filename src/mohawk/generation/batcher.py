@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from mohawk.errors import MessageError, MohawkError, UnavailableError, UsageError
 from mohawk.generation.kv_account import KVAccount
-from mohawk.generation.orders import OpeningOrder, SegmentOrder, StepOrder
+from mohawk.generation.orders import OpeningOrder, StepOrder
 from mohawk.generation.pace import Pace
 from mohawk.generation.session import FinishReason, Sequence
 from mohawk.generation.waiting import GENERATED_WEIGHT, WaitingRoom
 from mohawk.nouns.model import BLOCK_TOKENS, blocks_for
+from mohawk.nouns.segment import Segment
 
 OPENING_BYTES = 128 << 10
 """Of all sequences that one step opens: a step's header holds twice as much. One is opened whatever its size."""
@@ -64,7 +65,7 @@ class _Flight:
     order: StepOrder
     sequences: tuple[tuple[Sequence, int], ...]
 
-    def alive(self) -> Iterator[tuple[SegmentOrder, Sequence]]:
+    def alive(self) -> Iterator[tuple[Segment, Sequence]]:
         """Segments that still count: their sequences did not end, and were not thrown out meanwhile."""
         for segment, (sequence, attempt) in zip(self.order.segments, self.sequences, strict=True):
             if sequence.finish is None and sequence.attempt == attempt:
@@ -300,7 +301,7 @@ class Batcher:
             raise UsageError("this step is not under way")
         return self._flights.pop(order.number)
 
-    def _advance(self, segment: SegmentOrder, sequence: Sequence, tokens: Mapping[int, int]) -> Progress | None:
+    def _advance(self, segment: Segment, sequence: Sequence, tokens: Mapping[int, int]) -> Progress | None:
         sequence.computed += segment.count
         sequence.flying -= segment.count
         if segment.start < len(sequence.request.prompt):
@@ -342,9 +343,9 @@ def _urgency(sequence: Sequence) -> tuple[int, int]:
     return (sequence.request.caller.priority, sequence.id)
 
 
-def _segment(sequence: Sequence, count: int) -> SegmentOrder:
+def _segment(sequence: Sequence, count: int) -> Segment:
     start = sequence.computed + sequence.flying
-    return SegmentOrder(sequence.id, start, count, sample=count == sequence.pending)
+    return Segment(sequence.id, start, count, sample=count == sequence.pending)
 
 
 def _next_tokens(sequence: Sequence, count: int) -> list[int]:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mohawk.nouns.model import SamplingParameters
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentOrder:
-    """`count` tokens of one sequence from position `start`; `sample`: the last of them asks for a next token."""
-
-    sequence: int
-    start: int
-    count: int
-    sample: bool
+from mohawk.nouns.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ class StepOrder:
     """
 
     number: int
-    segments: tuple[SegmentOrder, ...]
+    segments: tuple[Segment, ...]
     token_ids: tuple[int, ...]
     openings: tuple[OpeningOrder, ...] = ()
     growths: tuple[GrowthOrder, ...] = ()
