@@ -101,6 +101,7 @@ def run_job(
     sessions: Sequence[dict[str, object]],
     *,
     connect_first: bool = True,
+    pooled: bool = False,
     sources: int = 1,
     named: bool = False,
     at_once: int | None = None,
@@ -110,6 +111,7 @@ def run_job(
     job: dict[str, object] = {
         "server": server,
         "connect_first": connect_first,
+        "pooled": pooled,
         "sources": sources,
         "named": named,
         "at_once": at_once,

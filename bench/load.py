@@ -2,8 +2,9 @@
 
     python -m bench.load < job.json > result.json
 
-A job is {"server": address, "connect_first": whether the clock starts when all are connected, "sources": from how many
-addresses of this machine they come, "named": whether each is opened at the server first (POST /v1/sessions, which only
+A job is {"server": address, "connect_first": whether the clock starts when all are connected, "pooled": whether a
+session that has ended leaves its connection to a later one, as HTTP libraries do, "sources": from how many addresses of
+this machine they come, "named": whether each is opened at the server first (POST /v1/sessions, which only
 Mohawk has) and its requests name it, "at_once": how many requests may be under way, None for any number, "watch": a
 process of the server's, or None, "sessions": [{"start": seconds, "pause": seconds between two requests, "requests":
 [{"prompt": token ids, "tokens": how many to ask for}]}]}. The result is {"began": of the monotonic clock, which all
@@ -99,6 +100,7 @@ class Generator:
         self._door = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self._turns = asyncio.Semaphore(job["at_once"] or len(job["sessions"]))
         self._began = 0.0
+        self._pool: list[Connection] = []
         self.answers: list[Answer] = []
 
     async def run(self) -> dict[str, Any]:
@@ -138,15 +140,17 @@ class Generator:
                 await asyncio.sleep(session["pause"])
             async with self._turns:
                 await self._turn(client, turn, request)
-        if client.connection is not None:
+        if client.connection is not None and self._job["pooled"]:
+            self._pool.append(client.connection)
+        elif client.connection is not None:
             client.connection.close()
 
     async def _turn(self, client: Client, turn: int, request: dict[str, Any]) -> None:
         answer = Answer(client.number, turn, self._now(), asked=request["tokens"])
         self.answers.append(answer)
         try:
-            if client.connection is None or client.connection.is_closed:
-                client.connection = await self._connect(client.number)
+            while client.connection is None or client.connection.is_closed:
+                client.connection = self._pool.pop() if self._pool else await self._connect(client.number)
             answer.connected = self._now()
             await self._ask(client.connection, client.name, request, answer)
         except (OSError, EOFError, h11.RemoteProtocolError) as error:
