@@ -40,7 +40,7 @@ def test_a_queue_that_stands_still_is_a_long_one() -> None:
     queue = QueueTime()
     queue.observe(0, 2, 0.0)
     queue.observe(1, 2, 0.1)
-    assert queue.estimate(2, 40.1) == pytest.approx(40.2)
+    assert queue.estimate(2, 40.1) == pytest.approx(40.0)
 
 
 def test_one_long_step_turns_no_crowd_away() -> None:
@@ -50,6 +50,24 @@ def test_one_long_step_turns_no_crowd_away() -> None:
     assert queue.estimate(34, 1.4) < 2.0
     queue.observe(32, 18, 1.5)
     assert queue.estimate(18, 2.9) < 4.0
+
+
+def test_a_crowd_whose_answers_begin_together_is_not_turned_away_before_they_end() -> None:
+    """Thirty places become free together, every twelve seconds."""
+    queue = QueueTime()
+    for turn in range(6):
+        queue.observe(30 * turn, 30, 12.0 * turn)
+    assert queue.estimate(30, 60.1) == pytest.approx(12.0)
+    assert queue.estimate(30, 71.0) == pytest.approx(12.0)
+
+
+def test_a_few_quick_admissions_open_the_door_to_no_crowd() -> None:
+    queue = QueueTime()
+    for number in range(60):
+        queue.observe(number, 30, number * 0.4)
+    for number in range(3):
+        queue.observe(60 + number, 30, 24.0 + number * 0.01)
+    assert queue.estimate(30, 24.03) > 10.0
 
 
 def test_steps_that_admit_many_and_few_by_turns_weigh_by_what_they_admit() -> None:
