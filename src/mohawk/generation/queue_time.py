@@ -6,8 +6,8 @@ Little's law: those who wait, times what each admission has taken lately. Time i
 from __future__ import annotations
 
 _KEPT = 0.97
-"""Of what earlier admissions weigh, at each that follows: some thirty count. Of few, the mean is low every now and then,
-and while it is a crowd comes in that then waits for longer than anybody should.
+"""Of what earlier admissions weigh, at each that follows: some thirty count. The mean of few is low every now and then,
+and whoever is let in just then waits for longer than anybody should.
 """
 
 
