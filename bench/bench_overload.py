@@ -10,10 +10,10 @@ for nobody (a Poisson process), at 1 and at 3 times the rate that this is, each 
 times over connections that are used again (`3x_pooled`), as HTTP libraries do, because here the handshakes of both ends
 are computed by the two cores that compute the answers.
 
-Good is an answer that is complete within `deadline` seconds of its sending; goodput counts their tokens, from 20 s after
-the first request until the last one is sent. A refusal takes from the moment when its request could be sent on an open
-connection until its status line is there (`refused_p50`, `refused_p99`, in seconds). `unclear`: requests that ended
-neither complete nor with 429 or 503 and Retry-After; none may.
+Good is an answer that is complete within `deadline` seconds of its sending; goodput counts their tokens, from 20 s
+after the first request until the last one is sent. A refusal takes from the moment when its request could be sent on
+an open connection until its status line is there (`refused_p50`, `refused_p99`, in seconds). `unclear`: requests
+that ended neither complete nor with 429 or 503 and Retry-After; none may.
 """
 
 from __future__ import annotations
