@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from mohawk.controller.member import Member
-from mohawk.nouns.model import LayerRange
+from mohawk.errors import UnavailableError
+from mohawk.generation.session import GenerationRequest
+from mohawk.nouns.model import LayerRange, SamplingParameters
 from tests.simulation.cluster import Shape, SimulatedController, perform
 
 CHAIN = ["worker-0", "worker-1", "worker-2", "worker-3"]
@@ -128,3 +131,46 @@ def test_two_that_lost_each_other_are_not_put_beside_each_other_again() -> None:
         assert names(controller)[stage] != evicted
 
     perform(shape(2), story)
+
+
+async def seconds_until_told(controller: SimulatedController) -> float:
+    """Until an answer that is under way ends with a typed error. What breaks the chain was done already."""
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    request = GenerationRequest((5, 6), 400, SamplingParameters(temperature=0.0))
+    with pytest.raises(UnavailableError):
+        async for _ in controller.engine.generate(request):
+            pass
+    return loop.time() - begin
+
+
+def test_requests_hear_of_a_silent_link_within_two_seconds_where_nobody_stands_by() -> None:
+    """Both ends answer the controller, so nobody is lost; what is sent from one to the other never comes."""
+
+    async def story(controller: SimulatedController) -> None:
+        controller.network.cut(CHAIN[1], CHAIN[2], until=asyncio.get_running_loop().time() + 6.0)
+        assert await seconds_until_told(controller) < 2.1
+        assert await seconds_until_whole(controller, 12.0) > 2.0, "it was mended by itself when the link was"
+
+    perform(shape(0), story)
+
+
+def test_who_can_be_replaced_is_waited_for() -> None:
+    """A spare that has to load first takes longer than requests wait without hope."""
+
+    async def story(controller: SimulatedController) -> None:
+        load = controller._load
+
+        async def load_slowly(member: Member, layers: LayerRange) -> None:
+            await asyncio.sleep(5.0)
+            await load(member, layers)
+
+        controller.failover._hooks = replace(controller.failover._hooks, load=load_slowly)
+        (spare,) = controller.cluster.spares
+        lost = next(index for index in range(len(CHAIN)) if spare.layers != LayerRange(index, index))
+        controller.worker(CHAIN[lost]).kill()
+        request = GenerationRequest((5, 6), 4, SamplingParameters(temperature=0.0))
+        heard = [delta async for delta in controller.engine.generate(request)]
+        assert len(heard) == 4
+
+    perform(shape(1), story)

@@ -260,7 +260,7 @@ class Engine:
     def _admit(self, request: GenerationRequest) -> _Request:
         if len(self._requests) >= self._maximum_requests:
             raise UnavailableError("too many requests at once", hint="try again in a few seconds")
-        if self._queue.estimate(self._batcher.waiting, time.monotonic()) > LONGEST_QUEUE_SECONDS:
+        if self._queue.estimate(self._batcher.held_up, time.monotonic()) > LONGEST_QUEUE_SECONDS:
             raise UnavailableError("too much is waiting already", hint="try again in a few seconds")
         sequence = Sequence(next(self._numbers), request)
         text = TextStream(

@@ -28,15 +28,14 @@ from mohawk.controller.cluster import Cluster, StageUnroutedError
 from mohawk.controller.engine import Engine
 from mohawk.controller.member import Member, Quiet
 from mohawk.controller.pipeline import NeighbourSilentError, Pipeline, StepOverdueError
+from mohawk.controller.speed import WATCH_SECONDS, Speed
 from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, UnavailableError, WorkerLostError
 from mohawk.nouns.model import LayerRange
 from mohawk.planning.breaker import Breaker
 from mohawk.planning.repair import (
     Spare,
-    StageTime,
     choose_readiness,
     choose_replacement,
-    find_slow_stage,
 )
 from mohawk.transport.dial import Target
 
@@ -47,10 +46,10 @@ TEND_SECONDS = 0.5
 """How often those who are not there are looked for."""
 STEADY_SECONDS = 60.0
 """Of serving, after which a worker's earlier failures are forgotten."""
-WATCH_SECONDS = 5.0
-"""Over so long the stages' speeds are compared."""
-LEAST_COMPUTE = 0.2
-"""Below this part of that time a chain is idle, and its numbers say nothing."""
+HOPELESS_SECONDS = 1.0
+"""For so long requests wait for a chain that nobody stands by for: whom a busy machine kept from answering is back by
+then. With the silence that came before it is the two seconds within which they are told.
+"""
 REPAIRS_IN_VAIN = 3
 """Repairs in a row after which no step came back: then requests are told, though each route could be set."""
 
@@ -90,12 +89,14 @@ class Failover:
         self._repair: asyncio.Task[None] | None = None
         self._is_broken = False
         """Since the last route was set."""
+        self._is_filling = False
+        """Somebody is about to take a stage that was lost."""
         self._greeting: dict[str, asyncio.Task[None]] = {}
         self._steady: Counter[str] = Counter()
         """For how many looks each worker has served without a failure."""
         self._tasks: list[asyncio.Task[None]] = []
         self._in_vain = 0
-        self._before: list[tuple[str, int]] = []
+        self._speed = Speed(cluster)
 
     def start(self) -> None:
         """From now on the chain is kept whole."""
@@ -153,6 +154,18 @@ class Failover:
 
     async def _mend_until_whole(self, error: MohawkError) -> None:
         """Its outermost edge: a repair that goes wrong in itself is told, and tried again."""
+        despair = asyncio.get_running_loop().call_later(HOPELESS_SECONDS, self._despair, error)
+        try:
+            await self._try_to_mend(error)
+        finally:
+            despair.cancel()
+
+    def _despair(self, error: MohawkError) -> None:
+        """Requests hear it, and the repair goes on."""
+        if not self._is_filling and not self._can_replace():
+            self._engine.give_up(error)
+
+    async def _try_to_mend(self, error: MohawkError) -> None:
         begin = time.monotonic()
         while True:
             try:
@@ -187,7 +200,7 @@ class Failover:
         if self._is_broken:
             raise ChainBrokenError("the chain broke again while it was repaired")
         self._hooks.rekey()
-        self._before.clear()
+        self._speed.forget()
         self._engine.resume()
 
     async def _fill(self, stage: int, error: MohawkError) -> None:
@@ -201,11 +214,14 @@ class Failover:
             await self._came.wait()
             return
         if spare.layers != layers:
+            self._is_filling = True
             try:
                 await self._hooks.load(spare, layers)
             except MohawkError as failure:
                 self._cut(spare, failure)
                 return
+            finally:
+                self._is_filling = False
         log.warning("%s takes over %s from %s", spare.name, layers.slice_id, lost.name)
         self._note_move(spare, layers, lost.name)
         spare.events = self._pipeline
@@ -363,7 +379,7 @@ class Failover:
     async def _watch_speed(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            slow = self._find_slow()
+            slow = self._speed.find_slow()
             if slow is not None and self._cluster.spares and not self.turn.locked():
                 log.warning("%s has become slow, and is replaced", slow.name)
                 self._fail(slow.name)
@@ -372,18 +388,3 @@ class Failover:
                 except MohawkError as error:
                     log.warning("%s could not be replaced: %s", slow.name, error.message)
                 self._drained.discard(slow.name)
-
-    def _find_slow(self) -> Member | None:
-        """By what stages say their steps took since the last look."""
-        cluster = self._cluster
-        now = [(member.name, member.compute_microseconds) for member in cluster.members]
-        before, self._before = self._before, now
-        if [name for name, _ in before] != [name for name, _ in now]:
-            return None
-        seconds = [(new - old) / 1e6 for (_, new), (_, old) in zip(now, before, strict=True)]
-        if sum(seconds) < LEAST_COMPUTE * WATCH_SECONDS:
-            return None
-        sizes = [sum(part.sealed_bytes for part in run) for run in cluster.runs]
-        times = [StageTime(took, size / sum(sizes)) for took, size in zip(seconds, sizes, strict=True)]
-        slow = find_slow_stage(times)
-        return None if slow is None else cluster.members[slow]

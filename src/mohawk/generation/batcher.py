@@ -109,6 +109,17 @@ class Batcher:
         return len(self._waiting)
 
     @property
+    def held_up(self) -> int:
+        """Of those who wait, how many do until others end; the rest begins as soon as steps have computed so many
+        prompts.
+        """
+        following = self._waiting.next()
+        if following is None:
+            return 0
+        places = self._account.places(following, len(self._running))
+        return self.waiting - min(self.waiting, places, self.maximum_sequences - len(self._running))
+
+    @property
     def in_flight(self) -> int:
         """Steps under way."""
         return len(self._flights)

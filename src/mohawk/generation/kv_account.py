@@ -52,7 +52,7 @@ class KVAccount:
         """Take room for a sequence, beginning with what is there of its history already. None: there is no room, with
         `spare` blocks left to those who run.
         """
-        blocks = min(blocks_for(len(sequence.history)) + GROWTH_BLOCKS, blocks_for(sequence.request.maximum_tokens))
+        blocks = _first_blocks(sequence)
         source = self._find_source(sequence)
         if source is not None and source.adopts:
             blocks = max(blocks, self._shelf[source.donor].blocks)
@@ -66,6 +66,10 @@ class KVAccount:
         sequence.blocks = blocks
         sequence.computed = sequence.cached = source.tokens if source else 0
         return OpeningOrder(sequence.id, blocks * BLOCK_TOKENS, sequence.request.sampling, sequence.generated, source)
+
+    def places(self, sequence: Sequence, running: int) -> int:
+        """For how many like this one there is room, with a block more for each that runs then."""
+        return max(0, (self.free + self.retained - running + 1) // (_first_blocks(sequence) + 1))
 
     def grow(self, sequence: Sequence, count: int) -> bool:
         """Whether there is room for `count` more tokens, or some could be taken."""
@@ -180,6 +184,11 @@ class KVAccount:
         self._index.remove(kept.id)
         self.free += kept.blocks
         self._changes.closed.append(kept.id)
+
+
+def _first_blocks(sequence: Sequence) -> int:
+    """With which it begins."""
+    return min(blocks_for(len(sequence.history)) + GROWTH_BLOCKS, blocks_for(sequence.request.maximum_tokens))
 
 
 def _common(kept: Tokens[int], wanted: Tokens[int]) -> int:

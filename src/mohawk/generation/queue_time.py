@@ -36,9 +36,9 @@ class QueueTime:
             self._since = now
 
     def estimate(self, waiting: int, now: float) -> float:
-        """Seconds that one more would wait behind `waiting` others. A queue that does not move is expected to stand for
-        as long again: not each of its places, or one long step would turn everybody away; and not on top of what its
-        places take, or a crowd whose answers begin together would be, before they end together.
+        """Seconds that one more would wait behind `waiting` others that have no place yet. A queue that does not move
+        is expected to stand for as long again: not each of its places, or one long step would turn everybody away; and
+        not on top of what its places take, or a crowd whose answers begin together would be, before they end together.
         """
         stalled = 0.0 if self._since is None else now - self._since
         pace = self._seconds / self._admissions if self._admissions else 0.0
