@@ -174,3 +174,25 @@ def test_who_can_be_replaced_is_waited_for() -> None:
         assert len(heard) == 4
 
     perform(shape(1), story)
+
+
+def test_a_worker_that_nobody_could_replace_is_given_the_time_to_come_back() -> None:
+    """A busy machine kept it from answering for a second: with a spare it is lost by then, without one nothing is."""
+
+    async def story(controller: SimulatedController) -> None:
+        loop = asyncio.get_running_loop()
+        controller.worker(CHAIN[1]).freeze()
+        loop.call_later(1.1, controller.worker(CHAIN[1]).thaw)
+        request = GenerationRequest((5, 6), 4, SamplingParameters(temperature=0.0))
+        assert len([delta async for delta in controller.engine.generate(request)]) == 4
+
+    perform(shape(0), story)
+
+
+def test_a_worker_that_is_frozen_for_good_is_told_within_two_seconds_where_nobody_stands_by() -> None:
+    async def story(controller: SimulatedController) -> None:
+        controller.worker(CHAIN[1]).freeze()
+        assert await seconds_until_told(controller) < 2.0
+        assert controller.cluster.members[1].is_gone
+
+    perform(shape(0), story)

@@ -46,7 +46,7 @@ TEND_SECONDS = 0.5
 """How often those who are not there are looked for."""
 STEADY_SECONDS = 60.0
 """Of serving, after which a worker's earlier failures are forgotten."""
-HOPELESS_SECONDS = 1.0
+HOPELESS_SECONDS = 1.1
 """For so long requests wait for a chain that nobody stands by for: whom a busy machine kept from answering is back by
 then. With the silence that came before it is the two seconds within which they are told.
 """
@@ -103,6 +103,8 @@ class Failover:
         loop = asyncio.get_running_loop()
         self._engine.repair = self.on_broken
         self._engine.can_replace = self._can_replace
+        for member in self._cluster.everyone:
+            member.can_replace = self._can_replace
         self._tasks = [loop.create_task(self._tend()), loop.create_task(self._watch_speed())]
 
     async def close(self) -> None:
@@ -341,6 +343,7 @@ class Failover:
             log.info("%s is not taken: %s", target.name, error.message)
             self._fail(target.name)
             return
+        member.can_replace = self._can_replace
         self._hooks.welcome(member)
         self._cluster.spares.append(member)
         log.info("%s stands by", member.name)

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 0.75
 """A worker that serves and answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+LAST_PATIENCE_SECONDS = 1.4
+"""Where nobody could take its place: to be hasty would gain nothing, and requests hear of it within two seconds."""
 LATE_SECONDS = 0.45
 """More than two beats: of two workers that lost each other, one that is late here too is the one that is lost."""
 LOADING_PATIENCE_SECONDS = 2.0
@@ -111,6 +113,8 @@ class Member:
         self._manifest = b""
         self._beats = Beats()
         self.on_renewal: Renew = lambda _peer, _request: None
+        self.can_replace: Callable[[], bool] = lambda: True
+        """Whether somebody could take its place at once."""
         self._listen_to(link)
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
@@ -293,13 +297,18 @@ class Member:
         """Send heartbeats until one stays unanswered for too long."""
         while not self._link.is_closing:
             now = time.monotonic()
-            is_steady = self.state is WorkerState.READY and not self.is_preparing
             self._beats.wake(now)
-            if self._beats.waited(now) > (PATIENCE_SECONDS if is_steady else LOADING_PATIENCE_SECONDS):
+            if self._beats.waited(now) > self._patience():
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
                 return
             self._link.send(Heartbeat(self._beats.send(now)))
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _patience(self) -> float:
+        """Seconds that a heartbeat may stay unanswered."""
+        if self.state is not WorkerState.READY or self.is_preparing:
+            return LOADING_PATIENCE_SECONDS
+        return PATIENCE_SECONDS if self.can_replace() else LAST_PATIENCE_SECONDS
 
     def _on_closed(self, _link: Link, error: MohawkError | None) -> None:
         self._heart.cancel()
