@@ -196,3 +196,29 @@ def test_a_worker_that_is_frozen_for_good_is_told_within_two_seconds_where_nobod
         assert controller.cluster.members[1].is_gone
 
     perform(shape(0), story)
+
+
+def test_a_spare_that_could_not_take_a_drained_stage_stands_by_again() -> None:
+    """And the worker that was to be drained serves on."""
+
+    async def story(controller: SimulatedController) -> None:
+        failover, (spare,) = controller.failover, controller.cluster.spares
+        drained = next(
+            name for name, layer in zip(CHAIN, range(4), strict=True) if spare.layers != LayerRange(layer, layer)
+        )
+
+        async def refuse(_member: Member, _layers: LayerRange) -> None:
+            raise UnavailableError("no room")
+
+        hooks, failover._hooks = failover._hooks, replace(failover._hooks, load=refuse)
+        with pytest.raises(UnavailableError):
+            await failover.drain(drained)
+        failover._hooks = hooks
+        assert spare.is_gone, "what it holds of the stage is unknown"
+        await asyncio.sleep(10.0)
+        assert [one.name for one in controller.cluster.spares] == [spare.name]
+        assert names(controller) == CHAIN
+        await failover.drain(drained)
+        assert drained not in names(controller)
+
+    perform(shape(1), story)

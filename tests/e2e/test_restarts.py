@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from mohawk.errors import HostError
+from mohawk.planning.breaker import FIRST_PAUSE, THRESHOLD
 from tests.e2e.streams import build_endless
 from tests.hosts.site import HostedCluster, on_loopback
 
@@ -126,6 +127,26 @@ def test_slices_that_were_damaged_are_fetched_again(cluster: HostedCluster, http
     wait_for_health(http, 200)
     assert tokens(http) == expected
     assert {sealed: sealed.read_bytes() for sealed in contents} == contents
+
+
+def test_a_model_key_that_is_away_for_a_while(cluster: HostedCluster, http: httpx.Client) -> None:
+    """Whoever serves goes on. Whoever comes gets no stage, and is not blamed for it: it serves when the key is back."""
+    expected = tokens(http)
+    home = cluster.home("operator")
+    key, hidden = home / "keys" / "model.key", home / "keys" / "away"
+    key.rename(hidden)
+    assert tokens(http) == expected
+    cluster.nodes.pop("w2").kill()
+    wait_for_health(http, 503)
+    cluster.start_worker("w2")
+    said = "w2 is left: the model key cannot be opened.*"
+    cluster.nodes["controller"].errors_until(f"(?s)(?:{said}){{{THRESHOLD}}}")
+    assert http.post("/completions", json=ASKED).status_code == 503
+    hidden.rename(key)
+    begin = time.monotonic()
+    wait_for_health(http, 200)
+    assert time.monotonic() - begin < FIRST_PAUSE
+    assert tokens(http) == expected
 
 
 @contextmanager

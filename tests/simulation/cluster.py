@@ -13,10 +13,11 @@ from mohawk.controller import cluster as cluster_room
 from mohawk.controller import member as member_room
 from mohawk.controller.cluster import Cluster
 from mohawk.controller.engine import Engine
-from mohawk.controller.failover import Failover, Hooks
+from mohawk.controller.failover import Failover
 from mohawk.controller.loading import ServingOptions
 from mohawk.controller.member import Member
 from mohawk.controller.pipeline import Pipeline
+from mohawk.controller.standby import Hooks
 from mohawk.errors import MohawkError
 from mohawk.generation.batcher import QUEUE_FACTOR, Batcher
 from mohawk.identity.names import Role

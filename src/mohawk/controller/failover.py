@@ -8,7 +8,6 @@ and the first worker that comes back, or another that was named, heals the chain
 Rules, and what each stops:
 - A worker takes a stage only by the gate that every key goes through: a repair is no way round attestation.
 - After a repair no stage remembers a sequence: what a lost step left half-written is never attended to.
-- A worker that fails again and again is left alone for longer each time (`planning.breaker`).
 - What workers say of themselves decides who is replaced, never what is believed: a liar gains a replacement, its own or
   its neighbour's.
 """
@@ -18,55 +17,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from mohawk.audit.events import AuditEvent, EventKind, NoteEvent
+from mohawk.audit.events import AuditEvent, EventKind
 from mohawk.controller.blame import Blame
 from mohawk.controller.cluster import Cluster, StageUnroutedError
 from mohawk.controller.engine import Engine
 from mohawk.controller.member import Member, Quiet
 from mohawk.controller.pipeline import NeighbourSilentError, Pipeline, StepOverdueError
 from mohawk.controller.speed import WATCH_SECONDS, Speed
+from mohawk.controller.standby import TEND_SECONDS, Hooks, Standby
 from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, UnavailableError, WorkerLostError
 from mohawk.nouns.model import LayerRange
-from mohawk.planning.breaker import Breaker
-from mohawk.planning.repair import (
-    Spare,
-    choose_readiness,
-    choose_replacement,
-)
 from mohawk.transport.dial import Target
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.25
-TEND_SECONDS = 0.5
-"""How often those who are not there are looked for."""
-STEADY_SECONDS = 60.0
-"""Of serving, after which a worker's earlier failures are forgotten."""
 HOPELESS_SECONDS = 1.1
 """For so long requests wait for a chain that nobody stands by for: whom a busy machine kept from answering is back by
 then. With the silence that came before it is the two seconds within which they are told.
 """
 REPAIRS_IN_VAIN = 3
 """Repairs in a row after which no step came back: then requests are told, though each route could be set."""
-
-LoadStage = Callable[[Member, LayerRange], Awaitable[None]]
-"""Has a worker hold these layers, through the gate of every key. Raises MohawkError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What the controller does for a repair. `welcome`: to a worker that has just connected; `rekey`: after each
-    route; `note`: the audit log.
-    """
-
-    load: LoadStage
-    welcome: Callable[[Member], None]
-    rekey: Callable[[], None]
-    note: NoteEvent
 
 
 class Failover:
@@ -79,21 +52,14 @@ class Failover:
         self._cluster = cluster
         self._engine = engine
         self._pipeline = pipeline
-        self._targets = {target.name: target for target in targets}
         self._hooks = hooks
         self._blame = Blame(cluster)
-        self._breakers = {target.name: Breaker() for target in targets}
-        self._drained: set[str] = set()
-        self._came = asyncio.Event()
-        """Somebody who can take a stage is there."""
+        self._standby = Standby(cluster, targets, hooks, self.turn)
         self._repair: asyncio.Task[None] | None = None
         self._is_broken = False
         """Since the last route was set."""
         self._is_filling = False
         """Somebody is about to take a stage that was lost."""
-        self._greeting: dict[str, asyncio.Task[None]] = {}
-        self._steady: Counter[str] = Counter()
-        """For how many looks each worker has served without a failure."""
         self._tasks: list[asyncio.Task[None]] = []
         self._in_vain = 0
         self._speed = Speed(cluster)
@@ -102,16 +68,16 @@ class Failover:
         """From now on the chain is kept whole."""
         loop = asyncio.get_running_loop()
         self._engine.repair = self.on_broken
-        self._engine.can_replace = self._can_replace
-        for member in self._cluster.everyone:
-            member.can_replace = self._can_replace
+        self._engine.can_replace = self._standby.can_replace
+        self._standby.start()
         self._tasks = [loop.create_task(self._tend()), loop.create_task(self._watch_speed())]
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._greeting.values(), *([self._repair] if self._repair is not None else [])]
+        tasks = [*self._tasks, *([self._repair] if self._repair is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._standby.close()
 
     @property
     def is_repairing(self) -> bool:
@@ -138,18 +104,18 @@ class Failover:
         Raises NotFoundError, UnavailableError: there is no spare.
         """
         async with self.turn:
-            self._drained.add(name)
+            self._standby.drained.add(name)
             try:
                 return await self._drain(name)
             except MohawkError:
-                self._drained.discard(name)
+                self._standby.drained.discard(name)
                 raise
 
     def take_back(self, name: str) -> str:
         """A worker that was drained may stand by again. Raises NotFoundError."""
-        if name not in self._drained:
+        if name not in self._standby.drained:
             raise NotFoundError("no worker of this name was drained", field="name")
-        self._drained.discard(name)
+        self._standby.drained.discard(name)
         return f"{name} stands by again as soon as it is there"
 
     # ---- repair -----------------------------------------------------------------------------------------------------
@@ -164,7 +130,7 @@ class Failover:
 
     def _despair(self, error: MohawkError) -> None:
         """Requests hear it, and the repair goes on."""
-        if not self._is_filling and not self._can_replace():
+        if not self._is_filling and not self._standby.can_replace():
             self._engine.give_up(error)
 
     async def _try_to_mend(self, error: MohawkError) -> None:
@@ -190,14 +156,14 @@ class Failover:
         cluster = self._cluster
         cluster.leave_chain()
         for member in (await self._blame.judge())[: len(cluster.spares)]:
-            self._cut(member, error)
+            self._standby.leave(member, error)
         while (stage := next((i for i, member in enumerate(cluster.members) if member.is_gone), None)) is not None:
             await self._fill(stage, error)
         self._is_broken = False
         try:
             await cluster.reroute(self._pipeline, fresh=True)
         except StageUnroutedError as unrouted:
-            self._cut(self._blame.in_the_way(unrouted.stage), unrouted)
+            self._standby.leave(self._blame.in_the_way(unrouted.stage), unrouted)
             raise
         if self._is_broken:
             raise ChainBrokenError("the chain broke again while it was repaired")
@@ -209,65 +175,35 @@ class Failover:
         """Somebody else for a stage that is lost; without anybody, requests hear why, and it is waited for."""
         cluster = self._cluster
         lost, layers = cluster.members[stage], cluster.plan.stages[stage].layers
-        if (spare := self._take_spare(layers)) is None:
+        if (spare := self._standby.take(layers, self._blame.is_cut_off)) is None:
             gone = WorkerLostError(f"worker {lost.name} is gone, and no spare is there", hint="start it again")
             self._engine.give_up(error if isinstance(error, WorkerLostError) else gone)
-            self._came.clear()
-            await self._came.wait()
+            self._standby.came.clear()
+            await self._standby.came.wait()
             return
         if spare.layers != layers:
             self._is_filling = True
             try:
                 await self._hooks.load(spare, layers)
             except MohawkError as failure:
-                self._cut(spare, failure)
+                self._standby.leave(spare, failure)
                 return
             finally:
                 self._is_filling = False
         log.warning("%s takes over %s from %s", spare.name, layers.slice_id, lost.name)
         self._note_move(spare, layers, lost.name)
         spare.events = self._pipeline
-        self._fail(lost.name)
+        self._standby.fail(lost.name)
         cluster.replace(stage, spare)
         await lost.close()
 
-    def _take_spare(self, layers: LayerRange) -> Member | None:
-        cluster = self._cluster
-        cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
-        elsewhere = {stage.worker for stage in cluster.plan.stages if stage.layers != layers}
-        # one that was lost and came back before anybody took its stage takes that one, and no other
-        free = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.name not in elsewhere]
-        stage = next(index for index, stage in enumerate(cluster.plan.stages) if stage.layers == layers)
-        reached = [spare for spare in free if not self._blame.is_cut_off(spare.name, stage)]
-        chosen = choose_replacement(layers, reached or free)
-        if chosen is None:
-            return None
-        member = next(spare for spare in cluster.spares if spare.name == chosen.name)
-        cluster.spares.remove(member)
-        return member
-
-    def _can_replace(self) -> bool:
-        if any(member.is_preparing for member in self._cluster.members):
-            return False  # a step that waits for a turn of its worker is long in coming, not lost
-        return any(not spare.is_gone for spare in self._cluster.spares)
-
     def _blame_overdue(self, error: MohawkError) -> None:
         """Nobody is gone, yet no step comes back: whoever holds it back goes, if somebody could take its place."""
-        if isinstance(error, StepOverdueError) and self._can_replace():
-            self._cut(self._blame.find_holdup(error.number), error)
-
-    def _cut(self, member: Member, error: MohawkError) -> None:
-        log.warning("%s is left: %s", member.name, error.message)
-        self._fail(member.name)
-        member.events = Quiet()
-        member.link.abort(WorkerLostError(f"worker {member.name} was left: {error.message}"))
+        if isinstance(error, StepOverdueError) and self._standby.can_replace():
+            self._standby.leave(self._blame.find_holdup(error.number), error)
 
     def _note_move(self, to: Member, layers: LayerRange, lost: str) -> None:
         self._hooks.note(AuditEvent(EventKind.STAGE_MOVED, str(to.node), {"run": layers.slice_id, "from": lost}))
-
-    def _fail(self, name: str) -> None:
-        self._breakers[name].fail(time.monotonic())
-        self._steady[name] = 0
 
     async def _drain(self, name: str) -> str:
         cluster = self._cluster
@@ -280,12 +216,16 @@ class Failover:
             await spare.close()
             return f"{name} stood by, and was let go"
         old, layers = cluster.members[stage], cluster.plan.stages[stage].layers
-        spare = self._take_spare(layers)
+        spare = self._standby.take(layers, self._blame.is_cut_off)
         if spare is None:
             raise UnavailableError(f"no spare could take the stage of {name}", hint="start one with --spare")
-        if spare.layers != layers:
-            await self._hooks.load(spare, layers)
-        await self._engine.between_steps(lambda: self.rebuild(lambda: cluster.replace(stage, spare)))
+        try:
+            if spare.layers != layers:
+                await self._hooks.load(spare, layers)
+            await self._engine.between_steps(lambda: self.rebuild(lambda: cluster.replace(stage, spare)))
+        except MohawkError:
+            await self.let_go(old if spare in cluster.members else spare)
+            raise
         self._note_move(spare, layers, name)
         await self.let_go(old)
         return f"{spare.name} took over {layers.slice_id} from {name}"
@@ -309,75 +249,20 @@ class Failover:
         member.events = Quiet()
         await member.close()
 
-    # ---- those who stand by -----------------------------------------------------------------------------------------
+    # ---- watching ---------------------------------------------------------------------------------------------------
 
     async def _tend(self) -> None:
         """Look for whoever is not there, and have those who stand by hold a stage ready."""
         while True:
             await asyncio.sleep(TEND_SECONDS)
             try:
-                self._find_missing()
-                await self._make_ready()
+                self._standby.find_missing()
+                await self._standby.make_ready()
                 if self._pipeline.take_progress():
-                    self._forget_failures()
+                    self._in_vain = 0
+                    self._standby.forget_failures()
             except Exception:  # the outermost edge: a fault of ours must not be the end of all repairs
                 log.exception("tending the spares failed")
-
-    def _find_missing(self) -> None:
-        cluster, now = self._cluster, time.monotonic()
-        cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
-        here = {member.name for member in cluster.everyone if not member.is_gone} | self._drained
-        self._greeting = {name: task for name, task in self._greeting.items() if not task.done()}
-        for name, target in self._targets.items():
-            if name not in here and name not in self._greeting and self._breakers[name].allows(now):
-                self._greeting[name] = asyncio.get_running_loop().create_task(self._greet(target))
-
-    async def _greet(self, target: Target) -> None:
-        """One that does not answer is no failure: it may be starting."""
-        try:
-            member = await Member.connect(self._cluster.context, target, Quiet())
-        except UnavailableError:
-            self._breakers[target.name].release()
-            return
-        except MohawkError as error:  # it is not who it should be, or revoked
-            log.info("%s is not taken: %s", target.name, error.message)
-            self._fail(target.name)
-            return
-        member.can_replace = self._can_replace
-        self._hooks.welcome(member)
-        self._cluster.spares.append(member)
-        log.info("%s stands by", member.name)
-        self._came.set()
-
-    async def _make_ready(self) -> None:
-        """One at a time, and never while a repair needs them."""
-        cluster = self._cluster
-        if self.turn.locked() or any(member.is_gone for member in cluster.members):
-            return
-        idle = next((spare for spare in cluster.spares if spare.layers is None and not spare.is_gone), None)
-        if idle is None:
-            return
-        held = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.layers is not None]
-        stages = [
-            (stage.layers, sum(part.sealed_bytes for part in run))
-            for stage, run in zip(cluster.plan.stages, cluster.runs, strict=True)
-        ]
-        async with self.turn:
-            try:
-                await self._hooks.load(idle, choose_readiness(stages, held))
-            except MohawkError as error:
-                cluster.spares.remove(idle)
-                self._cut(idle, error)
-
-    def _forget_failures(self) -> None:
-        """Steps come back: whoever serves for long does what it is there for."""
-        self._in_vain = 0
-        for member in self._cluster.members:
-            self._steady[member.name] += 1
-            if self._steady[member.name] * TEND_SECONDS >= STEADY_SECONDS:
-                self._breakers[member.name].succeed()
-
-    # ---- those who have become slow ---------------------------------------------------------------------------------
 
     async def _watch_speed(self) -> None:
         while True:
@@ -385,9 +270,9 @@ class Failover:
             slow = self._speed.find_slow()
             if slow is not None and self._cluster.spares and not self.turn.locked():
                 log.warning("%s has become slow, and is replaced", slow.name)
-                self._fail(slow.name)
+                self._standby.fail(slow.name)
                 try:
                     await self.drain(slow.name)
                 except MohawkError as error:
                     log.warning("%s could not be replaced: %s", slow.name, error.message)
-                self._drained.discard(slow.name)
+                self._standby.drained.discard(slow.name)

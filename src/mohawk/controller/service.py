@@ -19,7 +19,7 @@ from mohawk.contract.trust import TrustUpdate
 from mohawk.controller.changes import ChangeDesk
 from mohawk.controller.cluster import Cluster, Waiting, check_token_budget
 from mohawk.controller.engine import Engine
-from mohawk.controller.failover import Failover, Hooks
+from mohawk.controller.failover import Failover
 from mohawk.controller.gate import ReleaseGate
 from mohawk.controller.join import JoinDesk
 from mohawk.controller.keys import KeyRelease
@@ -30,10 +30,11 @@ from mohawk.controller.operators import OperatorService
 from mohawk.controller.pipeline import Pipeline
 from mohawk.controller.prompting import Prompting
 from mohawk.controller.replanning import Means, Replanner
+from mohawk.controller.standby import Hooks
 from mohawk.controller.status import describe_cluster
 from mohawk.controller.trust import TrustKeeper
 from mohawk.crypto.primitives import random_bytes
-from mohawk.errors import ChainBrokenError, MohawkError, UsageError
+from mohawk.errors import ChainBrokenError, HostError, MohawkError, UsageError
 from mohawk.generation.batcher import Batcher
 from mohawk.host.authority import AuthorityFolder
 from mohawk.host.change_file import ChangeFile
@@ -203,10 +204,14 @@ class Controller:
 
     async def _load(self, member: Member, layers: LayerRange, *, beside: bool = False) -> None:
         """A stage onto a worker that stands by, or beside the one that it serves, through the same gate as at the
-        start. Raises MohawkError.
+        start. Raises MohawkError; HostError when the key cannot be had, which is nothing that the worker did.
         """
         keyring = self._options.folder.keyring()
-        with await self._open_model_key(keyring) as model_key:
+        try:
+            opened = await self._open_model_key(keyring)
+        except MohawkError as error:
+            raise HostError(f"the model key cannot be opened: {error.message}", hint=error.hint) from error
+        with opened as model_key:
             epoch, keys = self.cluster.epoch + 1, self._release(keyring, model_key)
             await self.cluster.loader.load(member, layers, epoch, keys, lambda _name, _done, _size: None, beside=beside)
 
