@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mohawk.audit.events import NoteEvent
+from mohawk.controller.attestation import is_ours
 from mohawk.controller.cluster import Cluster
 from mohawk.controller.member import Member, Quiet
-from mohawk.errors import HostError, MohawkError, UnavailableError, WorkerLostError
+from mohawk.errors import MohawkError, UnavailableError, WorkerLostError
 from mohawk.nouns.model import LayerRange
 from mohawk.planning.breaker import Breaker
 from mohawk.planning.repair import Spare, choose_readiness, choose_replacement
@@ -36,7 +37,7 @@ long: each attempt may cost a login, or a second of a processor.
 """
 
 LoadStage = Callable[[Member, LayerRange], Awaitable[None]]
-"""Has a worker hold these layers, through the gate of every key. Raises MohawkError; HostError: the fault is ours."""
+"""Has a worker hold these layers, through the gate of every key. Raises MohawkError (`is_ours`: the fault is)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Standby:
     def leave(self, member: Member, error: MohawkError) -> None:
         """Its connection is ended: it begins anew, and may come back."""
         log.warning("%s is left: %s", member.name, error.message)
-        if isinstance(error, HostError):
+        if is_ours(error):
             self._greets_from = time.monotonic() + OWN_FAULT_SECONDS
         else:
             self.fail(member.name)
