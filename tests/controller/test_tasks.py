@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mohawk.controller.tasks import gather_or_cancel
+from mohawk.controller.tasks import gather_or_cancel, until_next
 from mohawk.errors import HostError
 from tests.support.nodes import run
 
@@ -32,3 +32,10 @@ def test_the_first_failure_ends_the_others():
     with pytest.raises(HostError):
         run(lambda: gather_or_cancel([wait(), fail()]))
     assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"), [(10.0, 0.5), (10.1, 0.4), (10.4999, 0.5001), (10.5, 0.5), (50000.3, 0.2), (0.0, 0.5)]
+)
+def test_regular_work_is_due_at_multiples_of_its_time_and_never_twice(now: float, seconds: float) -> None:
+    assert until_next(0.5, now) == pytest.approx(seconds)

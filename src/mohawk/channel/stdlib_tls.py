@@ -16,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import service_identity
 from OpenSSL import SSL
@@ -39,6 +39,7 @@ from mohawk.errors import HandshakeError, RemoteError
 _RECORD = 1 << 14
 _TAKE_BYTES = 1 << 15
 """Most ciphertext that is moved at once. Two buffers of it are held for whoever opens a connection, whoever that is."""
+_Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
@@ -146,7 +147,7 @@ class ApiTls:
         self._require_checked()
         target = buffer if buffer is not None else bytearray(min(size, _RECORD))
         try:
-            count = self._run(lambda: self._pipe.read_into(memoryview(target)[:size]))
+            count = self._run(self._pipe.read_into, memoryview(target)[:size])
         except ssl.SSLZeroReturnError:
             return b"" if buffer is None else 0
         if count == 0:
@@ -158,8 +159,7 @@ class ApiTls:
         self._require_checked()
         size, offset = memoryview(data).nbytes, 0
         while offset < size:
-            start = offset
-            offset += self._run(lambda: self._pipe.write(data, start))  # noqa: B023 - called at once
+            offset += self._run(self._pipe.write, data, offset)
         return size
 
     def unwrap(self) -> None:
@@ -215,12 +215,14 @@ class ApiTls:
             return ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended without a goodbye")
         return ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "more bytes are needed")
 
-    def _run(self, call: Callable[[], _Result]) -> _Result:
+    def _run(
+        self, call: Callable[_Parameters, _Result], *given: _Parameters.args, **named: _Parameters.kwargs
+    ) -> _Result:
         """One OpenSSL call between what came in and what goes out; its errors as the standard library spells them."""
         while self._incoming.pending:
             self._pipe.put(self._incoming.read(_RECORD))
         try:
-            return call()
+            return call(*given, **named)
         except SSL.WantReadError:
             raise self._starved() from None
         except SSL.ZeroReturnError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-HEARTBEAT_SECONDS = 0.2
+from mohawk.controller.tasks import until_next
+
+HEARTBEAT_SECONDS = 0.25
+"""Of all workers at the same moments, which are also those of everything else that is done regularly."""
 
 
 class Beats:
@@ -20,7 +23,12 @@ class Beats:
         overslept = 0.0 if self._due is None else now - self._due
         if overslept > HEARTBEAT_SECONDS:
             self._sent_at = {number: at + overslept for number, at in self._sent_at.items()}
-        self._due = now + HEARTBEAT_SECONDS
+
+    def rest(self, now: float) -> float:
+        """Seconds until it is time for the next one."""
+        seconds = until_next(HEARTBEAT_SECONDS, now)
+        self._due = now + seconds
+        return seconds
 
     def send(self, now: float) -> int:
         """The number of the next one."""

@@ -27,6 +27,7 @@ from mohawk.controller.member import Member, Quiet
 from mohawk.controller.pipeline import NeighbourSilentError, Pipeline, StepOverdueError
 from mohawk.controller.speed import WATCH_SECONDS, Speed
 from mohawk.controller.standby import TEND_SECONDS, Hooks, Standby
+from mohawk.controller.tasks import until_next
 from mohawk.errors import ChainBrokenError, MohawkError, NotFoundError, UnavailableError, WorkerLostError
 from mohawk.nouns.model import LayerRange
 from mohawk.transport.dial import Target
@@ -254,7 +255,7 @@ class Failover:
     async def _tend(self) -> None:
         """Look for whoever is not there, and have those who stand by hold a stage ready."""
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            await asyncio.sleep(until_next(TEND_SECONDS, time.monotonic()))
             try:
                 self._standby.find_missing()
                 await self._standby.make_ready()
@@ -266,7 +267,7 @@ class Failover:
 
     async def _watch_speed(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(until_next(WATCH_SECONDS, time.monotonic()))
             slow = self._speed.find_slow()
             if slow is not None and self._cluster.spares and not self.turn.locked():
                 log.warning("%s has become slow, and is replaced", slow.name)

@@ -31,7 +31,7 @@ from mohawk.contract.probing import LinkProbed, ProbeLink, ProbeStage, StageProb
 from mohawk.contract.steps import NeighbourSilent, StepFailure, StepResult
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustAccepted, TrustUpdate
 from mohawk.controller.attestation import Asked, Attestation
-from mohawk.controller.beats import HEARTBEAT_SECONDS, Beats
+from mohawk.controller.beats import Beats
 from mohawk.controller.keys import KeyRelease
 from mohawk.errors import MohawkError, RemoteError, UsageError, WorkerLostError
 from mohawk.identity.certificates import PeerIdentity
@@ -42,12 +42,14 @@ from mohawk.transport.link import Link
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 0.75
-"""A worker that serves and answered no heartbeat for so long is lost (spec messages.md 4.1)."""
+PATIENCE_SECONDS = 0.7
+"""A worker that serves and answered no heartbeat for so long is lost: looked at with every beat, so three have gone by
+(spec messages.md 4.1).
+"""
 LAST_PATIENCE_SECONDS = 1.4
 """Where nobody could take its place: to be hasty would gain nothing, and requests hear of it within two seconds."""
 LATE_SECONDS = 0.45
-"""More than two beats: of two workers that lost each other, one that is late here too is the one that is lost."""
+"""Almost two beats: of two workers that lost each other, one that is late here too is the one that is lost."""
 LOADING_PATIENCE_SECONDS = 2.0
 """While it loads: building a stage holds Python's lock for longer than computing does."""
 KEY_SECONDS = 30.0
@@ -298,11 +300,12 @@ class Member:
         while not self._link.is_closing:
             now = time.monotonic()
             self._beats.wake(now)
-            if self._beats.waited(now) > self._patience():
+            waited = self._beats.waited(now)
+            if waited > PATIENCE_SECONDS and waited > self._patience():
                 self._link.abort(WorkerLostError(f"worker {self.name} does not answer"))
                 return
             self._link.send(Heartbeat(self._beats.send(now)))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._beats.rest(now))
 
     def _patience(self) -> float:
         """Seconds that a heartbeat may stay unanswered."""

@@ -1,4 +1,4 @@
-"""Running several coroutines as one: the first failure cancels the rest and is raised as itself."""
+"""Several coroutines as one: the first failure cancels the rest, and is raised. And when regular work is due."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ async def gather_or_cancel(work: Iterable[Coroutine[object, object, Result]]) ->
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+def until_next(period: float, now: float) -> float:
+    """Seconds until the next multiple of `period`. What is done at multiples of one time is done together: a processor
+    that is woken, or taken from the workers beside us, for each of them alone spends most of it on waking.
+    """
+    seconds = period - now % period
+    return seconds if seconds > period / 10 else seconds + period  # a timer may come a little early

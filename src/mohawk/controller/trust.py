@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from mohawk.audit.events import AuditEvent, EventKind, NoteEvent, RecordEvent
 from mohawk.channel.profile import NodeContext
 from mohawk.contract.trust import RenewalGrant, RenewalRequest, TrustUpdate
+from mohawk.controller.tasks import until_next
 from mohawk.crypto.certificate_request import parse_request
 from mohawk.crypto.signing import SigningKey
 from mohawk.errors import HostError, MohawkError, PolicyError
@@ -167,7 +169,7 @@ class TrustKeeper:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(until_next(LOOK_SECONDS, time.monotonic()))
             try:
                 self.refresh(datetime.now(UTC))
                 await self._reconnect_if_due()
