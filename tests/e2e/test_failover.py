@@ -106,7 +106,9 @@ def test_without_a_spare_requests_hear_it_and_a_worker_that_comes_back_heals(sta
     os.kill(victim, signal.SIGSTOP)
     streams = running.finish()
     assert time.monotonic() - begin < 5
-    assert {stream.error["code"] for stream in streams if stream.error} == {"worker_lost"}
+    codes = {stream.error["code"] for stream in streams if stream.error}
+    assert codes
+    assert codes <= {"worker_lost", "chain_broken"}, "the second when its neighbours noticed first"
     os.kill(victim, signal.SIGCONT)
     deadline = time.monotonic() + 30
     with client(up) as http:

@@ -132,7 +132,8 @@ class Failover:
     def _despair(self, error: MohawkError) -> None:
         """Requests hear it, and the repair goes on."""
         if not self._is_filling and not self._standby.can_replace():
-            self._engine.give_up(error)
+            lost = next((member for member in self._cluster.members if member.is_gone), None)
+            self._engine.give_up(error if lost is None else _nobody_for(lost))
 
     async def _try_to_mend(self, error: MohawkError) -> None:
         begin = time.monotonic()
@@ -177,8 +178,7 @@ class Failover:
         cluster = self._cluster
         lost, layers = cluster.members[stage], cluster.plan.stages[stage].layers
         if (spare := self._standby.take(layers, self._blame.is_cut_off)) is None:
-            gone = WorkerLostError(f"worker {lost.name} is gone, and no spare is there", hint="start it again")
-            self._engine.give_up(error if isinstance(error, WorkerLostError) else gone)
+            self._engine.give_up(error if isinstance(error, WorkerLostError) else _nobody_for(lost))
             self._standby.came.clear()
             await self._standby.came.wait()
             return
@@ -277,3 +277,7 @@ class Failover:
                 except MohawkError as error:
                     log.warning("%s could not be replaced: %s", slow.name, error.message)
                 self._standby.drained.discard(slow.name)
+
+
+def _nobody_for(lost: Member) -> WorkerLostError:
+    return WorkerLostError(f"worker {lost.name} is gone, and no spare is there", hint="start it again")
