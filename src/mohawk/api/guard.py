@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from mohawk.api.openai import status_body
+from mohawk.channel.stdlib_tls import abort
 
 _SLICE = 1 << 13
 """h11 checks a head's size only when it has all that it was given: so it is given little at a time."""
@@ -137,8 +137,7 @@ class GuardedProtocol(H11Protocol):
     def abort(self) -> None:
         """End without a goodbye: a peer that is too slow for requests is too slow for that, too."""
         self.idle_since = None  # it has made room once
-        with contextlib.suppress(AttributeError):  # Python 3.11.2: closed twice, a transport forgets its protocol
-            self.transport.abort()
+        abort(self.transport)
 
     def _close(self) -> None:
         if not self.transport.is_closing():  # Python 3.11.2: a second close would make `abort` impossible

@@ -13,6 +13,8 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import ssl
 from collections.abc import Callable
@@ -66,6 +68,12 @@ def check_host(connection: SSL.Connection, host: str) -> None:
         verify(connection, host)
     except (service_identity.VerificationError, service_identity.CertificateError):
         raise HandshakeError("the certificate is not for this host name") from None
+
+
+def abort(transport: asyncio.WriteTransport) -> None:
+    """End a TLS connection at once, closed already or not."""
+    with contextlib.suppress(AttributeError):  # Python 3.11.2: a transport that was closed has forgotten its protocol
+        transport.abort()
 
 
 class ApiContext:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from mohawk.channel.join_tls import ExpectedController
-from mohawk.channel.stdlib_tls import ApiContext, ApiTls
+from mohawk.channel.stdlib_tls import ApiContext, ApiTls, abort
 from mohawk.contract.joining import MAXIMUM_JOIN_ANSWER, MAXIMUM_JOIN_REQUEST
 from mohawk.errors import FrameError, HandshakeError, HostError, MohawkError, PolicyError, RemoteError, UnavailableError
 
@@ -124,7 +124,7 @@ class JoinListener:
                 transport.write(_framed(answer))
                 await _say_goodbye(asyncio.StreamWriter(transport, protocol, reader, loop))
             finally:
-                transport.abort()
+                abort(transport)
 
 
 async def listen_for_joins(host: str, port: int, service: JoinService) -> JoinListener:
@@ -157,7 +157,7 @@ async def ask_to_join(
                 await _say_goodbye(writer)
                 return answer
             finally:
-                writer.transport.abort()
+                abort(writer.transport)
     except asyncio.IncompleteReadError:
         raise RemoteError("the controller ended the connection without an answer") from None
     except (ssl.SSLError, ConnectionResetError):
