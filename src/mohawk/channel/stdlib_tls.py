@@ -13,12 +13,11 @@ Rules, and the attack each stops:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import ssl
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import service_identity
 from OpenSSL import SSL
@@ -70,7 +69,13 @@ def check_host(connection: SSL.Connection, host: str) -> None:
         raise HandshakeError("the certificate is not for this host name") from None
 
 
-def abort(transport: asyncio.WriteTransport) -> None:
+class Transport(Protocol):
+    """As much of asyncio's as is needed here."""
+
+    def abort(self) -> None: ...
+
+
+def abort(transport: Transport) -> None:
     """End a TLS connection at once, closed already or not."""
     with contextlib.suppress(AttributeError):  # Python 3.11.2: a transport that was closed has forgotten its protocol
         transport.abort()
