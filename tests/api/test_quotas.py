@@ -111,6 +111,21 @@ def test_an_error_of_ours_costs_nothing() -> None:
     run(engine, limited(tokens_per_minute=100), main)
 
 
+def test_an_error_of_ours_in_the_middle_of_a_stream_costs_nothing() -> None:
+    """Its status was sent long before."""
+    engine = ToyEngine(b"abcdefghij")
+    engine.fails_at, engine.failure = 5, UnavailableError("a worker is lost")
+
+    async def main(client: httpx.AsyncClient) -> None:
+        broken = await client.post(CHAT, json=chat(max_tokens=90, stream=True))
+        assert broken.status_code == 200
+        assert "error" in broken.text
+        engine.fails_at = -1
+        assert (await client.post(CHAT, json=chat(max_tokens=90))).status_code == 200
+
+    run(engine, limited(tokens_per_minute=100), main)
+
+
 def test_a_mistake_of_the_clients_that_shows_late_costs_what_was_computed() -> None:
     engine = ToyEngine(b"abcdefghij")
     engine.fails_at, engine.failure = 10, UsageError("the answer's format is too complex to follow")

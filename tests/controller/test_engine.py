@@ -295,3 +295,18 @@ def test_more_requests_at_once_than_configured_are_answered_at_once(tmp_path: Pa
         await asyncio.gather(*waiting, return_exceptions=True)
 
     run(main)
+
+
+def test_an_answer_beside_one_that_was_let_in_is_not_turned_away(tmp_path: Path) -> None:
+    """Half of what was asked for would be of no use, and was waited for."""
+
+    async def main() -> None:
+        engine, _ = serve(tmp_path / "tiny", lose)
+        engine._queue.estimate = lambda _waiting, _now: 99.0  # type: ignore[method-assign]
+        turned_away = await outcome(engine)
+        assert isinstance(turned_away, UnavailableError)
+        assert not isinstance(turned_away, WorkerLostError)
+        assert isinstance(await outcome_of(engine.generate(replace(REQUEST, is_sibling=True))), WorkerLostError)
+        await engine.stop()
+
+    run(main)

@@ -222,3 +222,135 @@ def test_a_spare_that_could_not_take_a_drained_stage_stands_by_again() -> None:
         assert drained not in names(controller)
 
     perform(shape(1), story)
+
+
+def ask(controller: SimulatedController, tokens: int) -> Awaitable[int]:
+    """How many came of an answer of so many; it must not fail."""
+
+    async def count() -> int:
+        request = GenerationRequest((5, 6), tokens, SamplingParameters(temperature=0.0))
+        return len([delta async for delta in controller.engine.generate(request)])
+
+    return asyncio.get_running_loop().create_task(count())
+
+
+def other_stage(controller: SimulatedController, spare: Member) -> str:
+    """Who serves a stage that this spare does not hold."""
+    return next(CHAIN[layer] for layer in range(len(CHAIN)) if spare.layers != LayerRange(layer, layer))
+
+
+def own_stage(spare: Member) -> str:
+    assert spare.layers is not None
+    return CHAIN[spare.layers.first]
+
+
+def test_requests_wait_for_a_route_that_takes_its_time_when_the_only_spare_is_taken() -> None:
+    """Stages forget behind the pass that they compute: with a real model that is seconds."""
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        reroute = controller.cluster.reroute
+
+        async def take_long(*arguments: object, **options: bool) -> None:
+            await asyncio.sleep(3.0)
+            await reroute(*arguments, **options)  # type: ignore[arg-type]
+
+        controller.cluster.reroute = take_long  # type: ignore[assignment,method-assign]
+        answer = ask(controller, 400)
+        await asyncio.sleep(0.05)
+        controller.worker(own_stage(spare)).kill()
+        assert await answer == 400
+
+    perform(shape(1), story)
+
+
+def test_a_repair_waits_for_no_spare_that_loads_for_ever() -> None:
+    """While another one is ready. Who loads has no key and no stage: it must not be able to hold up those who have."""
+
+    async def story(controller: SimulatedController) -> None:
+        ready, _ = controller.cluster.spares
+        idle = controller.cluster.spares[1]
+        loads = asyncio.Event()
+
+        async def load_for_ever(_member: Member, _layers: LayerRange) -> None:
+            loads.set()
+            await asyncio.sleep(900.0)
+
+        controller.failover._standby._hooks = replace(controller.failover._hooks, load=load_for_ever)
+        idle.layers = None
+        await loads.wait()
+        answer = ask(controller, 400)
+        await asyncio.sleep(0.05)
+        controller.worker(own_stage(ready)).kill()
+        assert await answer == 400
+        assert idle.is_gone, "it begins anew"
+
+    perform(shape(2), story)
+
+
+def test_a_spare_that_loads_for_ever_can_be_drained() -> None:
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        loads = asyncio.Event()
+
+        async def load_for_ever(_member: Member, _layers: LayerRange) -> None:
+            loads.set()
+            await asyncio.sleep(900.0)
+
+        controller.failover._standby._hooks = replace(controller.failover._hooks, load=load_for_ever)
+        spare.layers = None
+        await loads.wait()
+        assert spare.name in await asyncio.wait_for(controller.failover.drain(spare.name), 5.0)
+        await asyncio.sleep(5.0)
+        assert controller.cluster.spares == []
+
+    perform(shape(1), story)
+
+
+def test_a_worker_that_failed_often_and_came_back_is_found_again_when_it_ends_while_it_stands_by() -> None:
+    """Its breaker was half open when it was greeted: that try is over then."""
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        for _ in range(3):
+            controller.failover._standby.fail(spare.name)
+        for _ in range(2):
+            controller.worker(spare.name).kill()
+            controller.revive(spare.name)
+            await asyncio.sleep(40.0)
+            assert [one.name for one in controller.cluster.spares] == [spare.name]
+
+    perform(shape(1), story)
+
+
+def test_a_worker_that_is_drained_twice_stays_away() -> None:
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        for _ in range(2):
+            await controller.failover.drain(spare.name)
+        await asyncio.sleep(10.0)
+        assert controller.cluster.spares == []
+
+    perform(shape(1), story)
+
+
+def test_a_worker_that_is_lost_while_it_is_drained_is_replaced_by_the_spare_that_was_to_relieve_it() -> None:
+    """Which has loaded its stage by then, and does not have to begin anew first."""
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        drained, load = other_stage(controller, spare), controller._load
+
+        async def load_and_lose(member: Member, layers: LayerRange) -> None:
+            await asyncio.sleep(0.5)
+            controller.worker(drained).kill()
+            await asyncio.sleep(0.1)
+            await load(member, layers)
+
+        controller.failover._hooks = replace(controller.failover._hooks, load=load_and_lose)
+        with pytest.raises(UnavailableError):
+            await controller.failover.drain(drained)
+        await seconds_until_whole(controller, 3.0)
+        assert spare in controller.cluster.members
+
+    perform(shape(1), story)

@@ -319,6 +319,16 @@ def test_who_finds_no_room_for_keys_and_values_is_held_up_too() -> None:
     assert (batcher.running, batcher.held_up) == (2, 4)
 
 
+def test_who_begins_again_is_not_admitted_again() -> None:
+    """The wait of others is told by how often somebody's turn came."""
+    batcher = make_batcher(make_sequence(1), make_sequence(2))
+    step(batcher)
+    assert batcher.admitted == 2
+    batcher.restart()
+    step(batcher)
+    assert (batcher.running, batcher.admitted) == (2, 2)
+
+
 def test_nobody_is_held_up_where_nobody_waits() -> None:
     assert make_batcher().held_up == 0
 

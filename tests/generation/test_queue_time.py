@@ -79,3 +79,10 @@ def test_steps_that_admit_many_and_few_by_turns_weigh_by_what_they_admit() -> No
             admitted, now = admitted + fresh, now + seconds
             queue.observe(admitted, 9, now)
     assert queue.estimate(17, now) == pytest.approx(2.0, rel=0.2)
+
+
+def test_who_finds_a_place_does_not_wait_for_a_queue_that_waits_for_its_prompts() -> None:
+    """One long prompt takes every step's share: that those behind it stand for long says nothing of places."""
+    queue = QueueTime()
+    queue.observe(0, 1, 0.0)
+    assert queue.estimate(0, 40.0) == 0.0

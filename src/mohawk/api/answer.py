@@ -14,7 +14,7 @@ from starlette.types import Scope, Send
 from mohawk.api.choice import Choice, Piece, join
 from mohawk.api.envelope import log_failure
 from mohawk.api.openai import DONE, Shape, Usage, error_body, event
-from mohawk.errors import MohawkError
+from mohawk.errors import MohawkError, UsageError
 from mohawk.generation.session import TextDelta
 from mohawk.generation.statistics import AnswerTimes
 
@@ -43,6 +43,8 @@ class Answer:
         self._prompt_tokens = prompt_tokens
         self._scope = scope
         self._send = send
+        self.is_our_failure = False
+        """Whether it ended with an error that is not the client's."""
 
     async def whole(self, deltas: Merged) -> None:
         taken: list[list[Piece]] = [[] for _ in self._choices]
@@ -100,6 +102,7 @@ class Answer:
 
     def _fail(self, error: Exception, shown: MohawkError) -> bytes:
         log_failure(self._scope["state"]["request_id"], error)
+        self.is_our_failure = not isinstance(shown, UsageError)
         return event(error_body(shown))
 
 

@@ -140,7 +140,8 @@ class _Completions:
             shape = self._make_shape(body, order.requests[0])
             choices = [(choice, call.timed()) for choice in order.make_choices(self._engine)]
             answer = Answer(shape, choices, order.prompt_tokens, scope, send)
-            with self._desk.quotas.spending(key, order.maximum_tokens, call.tokens):
+            spent = lambda: 0 if answer.is_our_failure else call.tokens()  # noqa: E731 - a stream's failure is no exception
+            with self._desk.quotas.spending(key, order.maximum_tokens, spent):
                 answers = [self._engine.generate(request) for request in order.requests]
                 async with aclosing(merge(answers)) as deltas:
                     if body.stream:

@@ -78,7 +78,7 @@ def _vary(request: GenerationRequest, index: int) -> GenerationRequest:
         return request
     digest = sha256(b"mohawk-choice" + request.sampling.seed.to_bytes(8, "big") + bytes([index]))
     seed = int.from_bytes(digest[:8], "big") >> 1
-    return replace(request, sampling=replace(request.sampling, seed=seed))
+    return replace(request, sampling=replace(request.sampling, seed=seed), is_sibling=True)
 
 
 async def _encode_chat(engine: Engine, body: ChatBody, offer: Offer | None) -> list[int]:

@@ -41,12 +41,13 @@ def check_token_budget(hidden_size: int, compute: DataType, wanted: int) -> int:
 
 class StageUnroutedError(ChainBrokenError):
     """A stage could not take its place in the chain: it is gone, or does not reach the next one. `stage`: its
-    number.
+    number; `is_alone`: no other can be at fault.
     """
 
-    def __init__(self, stage: int, cause: MohawkError) -> None:
+    def __init__(self, stage: int, cause: MohawkError, *, is_alone: bool = False) -> None:
         super().__init__(f"stage {stage + 1} has no place in the chain: {cause.message}", hint=cause.hint)
         self.stage = stage
+        self.is_alone = is_alone
 
 
 class Cluster:
@@ -112,8 +113,19 @@ class Cluster:
         return (*self.members, *self.spares)
 
     async def reconnect(self) -> None:
-        """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError."""
-        await gather_or_cancel(member.reconnect(self.context) for member in self.everyone)
+        """New control connections, all at once; the stages stay. `reroute` must follow. Raises MohawkError.
+
+        Nobody's is broken off because another's fails, half of it done: that would cost it its stage. A spare that
+        cannot have a new one goes.
+        """
+        everyone = self.everyone
+        results = await asyncio.gather(*(one.reconnect(self.context) for one in everyone), return_exceptions=True)
+        failed = [(one, result) for one, result in zip(everyone, results, strict=True) if result is not None]
+        for member, error in reversed(failed):
+            if not (isinstance(error, MohawkError) and member in self.spares):
+                raise error
+            self.spares.remove(member)
+            member.link.abort(WorkerLostError(f"worker {member.name} could not be reached anew"))
 
     def replace(self, stage: int, member: Member) -> None:
         """`member`, which holds this stage's layers, takes its place. `reroute` must follow."""
@@ -149,7 +161,10 @@ class Cluster:
             except MohawkError as error:
                 raise StageUnroutedError(route.stage, error) from error
         self.tickets = tuple(map(self._writer, self.members, routes))
-        self._steps = await self._dial_first(events)
+        try:
+            self._steps = await self._dial_first(events)
+        except MohawkError as error:
+            raise StageUnroutedError(0, error, is_alone=True) from error
         if old is not None:
             old.close()
 

@@ -260,7 +260,8 @@ class Engine:
     def _admit(self, request: GenerationRequest) -> _Request:
         if len(self._requests) >= self._maximum_requests:
             raise UnavailableError("too many requests at once", hint="try again in a few seconds")
-        if self._queue.estimate(self._batcher.held_up, time.monotonic()) > LONGEST_QUEUE_SECONDS:
+        seconds = 0.0 if request.is_sibling else self._queue.estimate(self._batcher.held_up, time.monotonic())
+        if seconds > LONGEST_QUEUE_SECONDS:
             raise UnavailableError("too much is waiting already", hint="try again in a few seconds")
         sequence = Sequence(next(self._numbers), request)
         text = TextStream(

@@ -60,7 +60,7 @@ class Failover:
         self._is_broken = False
         """Since the last route was set."""
         self._is_filling = False
-        """Somebody is about to take a stage that was lost."""
+        """Somebody is about to take a stage that was lost, until the route is set or cannot be."""
         self._tasks: list[asyncio.Task[None]] = []
         self._in_vain = 0
         self._speed = Speed(cluster)
@@ -97,6 +97,7 @@ class Failover:
             self._in_vain = 0 if self._pipeline.take_progress() else self._in_vain + 1
             if self._in_vain >= REPAIRS_IN_VAIN:
                 self._engine.give_up(error)
+                self._leave_named(worker, error)
             self._repair = asyncio.get_running_loop().create_task(self._mend_until_whole(error))
 
     async def drain(self, name: str) -> str:
@@ -104,7 +105,10 @@ class Failover:
 
         Raises NotFoundError, UnavailableError: there is no spare.
         """
+        self._standby.make_way(name)
         async with self.turn:
+            if name in self._standby.drained:
+                return f"{name} is drained already"
             self._standby.drained.add(name)
             try:
                 return await self._drain(name)
@@ -131,13 +135,14 @@ class Failover:
 
     def _despair(self, error: MohawkError) -> None:
         """Requests hear it, and the repair goes on."""
-        if not self._is_filling and not self._standby.can_replace():
+        if not self._is_filling and not self._standby.has_ready:
             lost = next((member for member in self._cluster.members if member.is_gone), None)
             self._engine.give_up(error if lost is None else _nobody_for(lost))
 
     async def _try_to_mend(self, error: MohawkError) -> None:
         begin = time.monotonic()
         while True:
+            self._standby.make_way()
             try:
                 async with self.turn:
                     await self._mend(error)
@@ -149,6 +154,8 @@ class Failover:
             except Exception:
                 log.exception("the repair failed")
                 error = UnavailableError("internal error while the chain was repaired")
+            finally:
+                self._is_filling = False
             self._in_vain += 1
             if self._in_vain >= REPAIRS_IN_VAIN:
                 self._engine.give_up(error)
@@ -165,7 +172,9 @@ class Failover:
         try:
             await cluster.reroute(self._pipeline, fresh=True)
         except StageUnroutedError as unrouted:
-            self._standby.leave(self._blame.in_the_way(unrouted.stage), unrouted)
+            members, stage = cluster.members, unrouted.stage
+            at_fault = members[stage] if unrouted.is_alone else self._blame.in_the_way(stage)
+            self._standby.leave(at_fault, unrouted)
             raise
         if self._is_broken:
             raise ChainBrokenError("the chain broke again while it was repaired")
@@ -182,15 +191,14 @@ class Failover:
             self._standby.came.clear()
             await self._standby.came.wait()
             return
+        self._is_filling = True
         if spare.layers != layers:
-            self._is_filling = True
             try:
                 await self._hooks.load(spare, layers)
             except MohawkError as failure:
+                self._is_filling = False
                 self._standby.leave(spare, failure)
                 return
-            finally:
-                self._is_filling = False
         log.warning("%s takes over %s from %s", spare.name, layers.slice_id, lost.name)
         self._note_move(spare, layers, lost.name)
         spare.events = self._pipeline
@@ -203,6 +211,12 @@ class Failover:
         if isinstance(error, StepOverdueError) and self._standby.can_replace():
             self._standby.leave(self._blame.find_holdup(error.number), error)
 
+    def _leave_named(self, worker: str | None, error: MohawkError) -> None:
+        """One at which the chain breaks again and again, though it is there."""
+        member = next((one for one in self._cluster.members if one.name == worker), None)
+        if member is not None and not member.is_gone and self._standby.has_ready:
+            self._standby.leave(member, error)
+
     def _note_move(self, to: Member, layers: LayerRange, lost: str) -> None:
         self._hooks.note(AuditEvent(EventKind.STAGE_MOVED, str(to.node), {"run": layers.slice_id, "from": lost}))
 
@@ -211,8 +225,10 @@ class Failover:
         stage = next((index for index, member in enumerate(cluster.members) if member.name == name), None)
         if stage is None:
             spare = next((one for one in cluster.spares if one.name == name), None)
-            if spare is None:
+            if spare is None and not self._standby.knows(name):
                 raise NotFoundError("no worker of this name is here", hint="see `mohawk status`", field="name")
+            if spare is None:
+                return f"{name} is not here, and is left alone when it comes"
             cluster.spares.remove(spare)
             await spare.close()
             return f"{name} stood by, and was let go"
@@ -225,7 +241,12 @@ class Failover:
                 await self._hooks.load(spare, layers)
             await self._engine.between_steps(lambda: self.rebuild(lambda: cluster.replace(stage, spare)))
         except MohawkError:
-            await self.let_go(old if spare in cluster.members else spare)
+            if spare in cluster.members:
+                await self.let_go(old)
+            elif spare.layers == layers and not spare.is_gone:
+                self._standby.give_back(spare)  # a chain that broke meanwhile may need it
+            else:
+                await self.let_go(spare)
             raise
         self._note_move(spare, layers, name)
         await self.let_go(old)
@@ -237,8 +258,11 @@ class Failover:
         change()
         for member in self._cluster.members:
             member.events = self._pipeline
+        self._is_broken = False
         try:
             await self._cluster.reroute(self._pipeline, fresh=True)
+            if self._is_broken:
+                raise ChainBrokenError("the chain broke while its route was set")
         except MohawkError as error:
             self._engine.on_broken(None, error)
             raise
@@ -258,7 +282,7 @@ class Failover:
             await asyncio.sleep(until_next(TEND_SECONDS, time.monotonic()))
             try:
                 self._standby.find_missing()
-                await self._standby.make_ready()
+                self._standby.make_ready()
                 if self._pipeline.take_progress():
                     self._in_vain = 0
                     self._standby.forget_failures()

@@ -68,6 +68,9 @@ class Standby:
         self._greeting: dict[str, asyncio.Task[None]] = {}
         self._greets_from = 0.0
         """Until then whoever is not there is not looked for."""
+        self._loading: Member | None = None
+        """Who is being made ready, and the task that does it. `turn` is held meanwhile."""
+        self._load: asyncio.Task[None] | None = None
         self._steady: Counter[str] = Counter()
         """For how many looks each worker has served without a failure."""
 
@@ -76,16 +79,24 @@ class Standby:
             member.can_replace = self.can_replace
 
     async def close(self) -> None:
-        tasks = list(self._greeting.values())
+        tasks = [*self._greeting.values(), *([self._load] if self._load is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def knows(self, name: str) -> bool:
+        return name in self._targets
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether somebody stands by, and is not only about to."""
+        return any(not spare.is_gone and spare is not self._loading for spare in self._cluster.spares)
 
     def can_replace(self) -> bool:
         """Whether somebody could take a stage at once."""
         if any(member.is_preparing for member in self._cluster.members):
             return False  # a step that waits for a turn of its worker is long in coming, not lost
-        return any(not spare.is_gone for spare in self._cluster.spares)
+        return self.has_ready
 
     def take(self, layers: LayerRange, is_cut_off: Callable[[str, int], bool]) -> Member | None:
         """Out of those who stand by, for the stage of these layers: `is_cut_off` of it by name and stage only if nobody
@@ -94,7 +105,8 @@ class Standby:
         cluster = self._cluster
         cluster.spares = [spare for spare in cluster.spares if not spare.is_gone]
         elsewhere = {stage.worker for stage in cluster.plan.stages if stage.layers != layers}
-        free = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.name not in elsewhere]
+        ready = (spare for spare in cluster.spares if spare is not self._loading)
+        free = [Spare(spare.name, spare.layers) for spare in ready if spare.name not in elsewhere]
         stage = next(index for index, stage in enumerate(cluster.plan.stages) if stage.layers == layers)
         reached = [spare for spare in free if not is_cut_off(spare.name, stage)]
         chosen = choose_replacement(layers, reached or free)
@@ -104,12 +116,17 @@ class Standby:
         cluster.spares.remove(member)
         return member
 
+    def give_back(self, member: Member) -> None:
+        """One that was taken, holds its stage, and was not needed."""
+        self._cluster.spares.append(member)
+        self.came.set()
+
     def leave(self, member: Member, error: MohawkError) -> None:
         """Its connection is ended: it begins anew, and may come back."""
         log.warning("%s is left: %s", member.name, error.message)
         if is_ours(error):
             self._greets_from = time.monotonic() + OWN_FAULT_SECONDS
-        else:
+        elif member not in self._cluster.members:  # whose failure counts when its stage goes to another
             self.fail(member.name)
         member.events = Quiet()
         member.link.abort(WorkerLostError(f"worker {member.name} was left: {error.message}"))
@@ -136,25 +153,45 @@ class Standby:
             if name not in here and name not in self._greeting and self._breakers[name].allows(now):
                 self._greeting[name] = asyncio.get_running_loop().create_task(self._greet(target))
 
-    async def make_ready(self) -> None:
-        """Have those who stand by hold a stage. One at a time, and never while a repair needs them."""
+    def make_ready(self) -> None:
+        """Have one of those who stand by hold a stage, beside what else is done. Never while a repair needs them."""
         cluster = self._cluster
-        if self._turn.locked() or any(member.is_gone for member in cluster.members):
+        if self._turn.locked() or self._loading is not None or any(member.is_gone for member in cluster.members):
             return
         idle = next((spare for spare in cluster.spares if spare.layers is None and not spare.is_gone), None)
-        if idle is None:
-            return
+        if idle is not None:
+            self._loading = idle
+            self._load = asyncio.get_running_loop().create_task(self._make_ready(idle))
+
+    def make_way(self, name: str = "") -> None:
+        """Whoever needs `turn` waits for no load that somebody else who is ready makes needless, nor for that of the
+        worker `name`: a worker that loads for ever keeps no repair from being done, and nobody from being drained.
+        """
+        if self._loading is not None and self._load is not None and (self.has_ready or self._loading.name == name):
+            self._load.cancel()
+
+    async def _make_ready(self, idle: Member) -> None:
+        cluster = self._cluster
         held = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.layers is not None]
         stages = [
             (stage.layers, sum(part.sealed_bytes for part in run))
             for stage, run in zip(cluster.plan.stages, cluster.runs, strict=True)
         ]
-        async with self._turn:
-            try:
+        try:
+            async with self._turn:
                 await self._hooks.load(idle, choose_readiness(stages, held))
-            except MohawkError as error:
-                cluster.spares.remove(idle)
-                self.leave(idle, error)
+            self.came.set()
+        except MohawkError as error:
+            self.leave(idle, error)
+        except asyncio.CancelledError:
+            await idle.close()  # what it holds of a stage is unknown: it begins anew
+            raise
+        except Exception:  # the outermost edge: a fault of ours must not be the end of all repairs
+            log.exception("preparing a spare failed")
+            await idle.close()
+        finally:
+            self._loading = None
+            cluster.spares = [spare for spare in cluster.spares if spare is not idle or not spare.is_gone]
 
     async def _greet(self, target: Target) -> None:
         """One that does not answer is no failure: it may be starting."""
@@ -167,6 +204,7 @@ class Standby:
             log.info("%s is not taken: %s", target.name, error.message)
             self.fail(target.name)
             return
+        self._breakers[target.name].release()  # what it does from here on is what counts
         member.can_replace = self.can_replace
         self._hooks.welcome(member)
         self._cluster.spares.append(member)

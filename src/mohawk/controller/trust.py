@@ -73,13 +73,15 @@ class TrustKeeper:
         self._renewals: Counter[NodeName] = Counter()
         self._counting_since = self._connected
         self._task: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._reconnecting):
+            if task is not None:
+                task.cancel()
 
     def latest(self) -> TrustUpdate:
         """For a worker that has just connected."""
@@ -172,19 +174,28 @@ class TrustKeeper:
             await asyncio.sleep(until_next(LOOK_SECONDS, time.monotonic()))
             try:
                 self.refresh(datetime.now(UTC))
-                await self._reconnect_if_due()
             except MohawkError as error:  # the authority's folder may be unreachable for a while: lists then run out
                 log.error("keeping trust fresh failed: %s (%s)", error.message, error.hint)
             except Exception:  # the outermost edge: a fault of ours must not be the end of all revocations
                 log.exception("keeping trust fresh failed")
+            self._reconnect_if_due(datetime.now(UTC))
 
-    async def _reconnect_if_due(self) -> None:
-        now = datetime.now(UTC)
+    def _reconnect_if_due(self, now: datetime) -> None:
+        """Beside the rest: it may have to wait for workers, and lists for nobody."""
+        if self._reconnecting is not None and not self._reconnecting.done():
+            return
         if self._wants_reconnection or now - self._connected > RECONNECT_EVERY * (0.95 + 0.1 * self._jitter):
             self._wants_reconnection = False
             self._connected = now
-            try:
-                await self._reconnect()
-            except MohawkError:
-                self._wants_reconnection = True  # the chain broke meanwhile: again, once it is whole
-                raise
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect_once())
+
+    async def _reconnect_once(self) -> None:
+        """Again, when the chain breaks meanwhile, once it is whole."""
+        try:
+            await self._reconnect()
+        except MohawkError as error:
+            self._wants_reconnection = True
+            log.error("connections could not be renewed: %s (%s)", error.message, error.hint)
+        except Exception:
+            self._wants_reconnection = True
+            log.exception("connections could not be renewed")

@@ -98,7 +98,7 @@ class Batcher:
         self._flights: dict[int, _Flight] = {}
         self._steps = 0
         self.admitted = 0
-        """Sequences that left the queue for the stages, in all."""
+        """Sequences that left the queue for the stages for the first time, in all."""
 
     @property
     def running(self) -> int:
@@ -285,7 +285,7 @@ class Batcher:
         self._running[sequence.id] = self._waiting.take()
         del self._queued[sequence.id]
         batch.openings.append(opening)
-        self.admitted += 1
+        self.admitted += not sequence.attempt  # who comes back has waited its turn before
         return sequence
 
     def _order(self, batch: _Batch) -> StepOrder:

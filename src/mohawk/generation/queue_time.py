@@ -40,6 +40,6 @@ class QueueTime:
         is expected to stand for as long again: not each of its places, or one long step would turn everybody away; and
         not on top of what its places take, or a crowd whose answers begin together would be, before they end together.
         """
-        stalled = 0.0 if self._since is None else now - self._since
+        stalled = 0.0 if self._since is None or not waiting else now - self._since
         pace = self._seconds / self._admissions if self._admissions else 0.0
         return max(waiting * pace, stalled)

@@ -57,6 +57,8 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     end_of_sequence: frozenset[int] = frozenset()
     caller: Caller = Caller()
+    is_sibling: bool = False
+    """Another answer to a prompt whose first answer was let in: turned away, it would spoil that one too."""
 
     def __post_init__(self) -> None:
         if not self.prompt:
