@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mohawk.controller.member import Member
-from mohawk.errors import UnavailableError
+from mohawk.errors import UnavailableError, WorkerLostError
 from mohawk.generation.session import GenerationRequest
 from mohawk.nouns.model import LayerRange, SamplingParameters
 from tests.simulation.cluster import Shape, SimulatedController, perform
@@ -352,5 +352,20 @@ def test_a_worker_that_is_lost_while_it_is_drained_is_replaced_by_the_spare_that
             await controller.failover.drain(drained)
         await seconds_until_whole(controller, 3.0)
         assert spare in controller.cluster.members
+
+    perform(shape(1), story)
+
+
+def test_a_spare_that_is_about_to_be_made_ready_when_the_chain_breaks_takes_the_stage() -> None:
+    """The repair has the turn first: it must not wait for somebody who waits for it."""
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        spare.layers = None
+        controller.engine.on_broken(CHAIN[1], WorkerLostError("it takes no more steps"))
+        controller.failover._standby.make_ready()
+        controller.worker(CHAIN[1]).kill()
+        await seconds_until_whole(controller, 5.0)
+        assert names(controller)[1] == spare.name
 
     perform(shape(1), story)

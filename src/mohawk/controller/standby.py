@@ -69,7 +69,7 @@ class Standby:
         self._greets_from = 0.0
         """Until then whoever is not there is not looked for."""
         self._loading: Member | None = None
-        """Who is being made ready, and the task that does it. `turn` is held meanwhile."""
+        """Who is being made ready, under `turn`."""
         self._load: asyncio.Task[None] | None = None
         self._steady: Counter[str] = Counter()
         """For how many looks each worker has served without a failure."""
@@ -155,13 +155,9 @@ class Standby:
 
     def make_ready(self) -> None:
         """Have one of those who stand by hold a stage, beside what else is done. Never while a repair needs them."""
-        cluster = self._cluster
-        if self._turn.locked() or self._loading is not None or any(member.is_gone for member in cluster.members):
-            return
-        idle = next((spare for spare in cluster.spares if spare.layers is None and not spare.is_gone), None)
-        if idle is not None:
-            self._loading = idle
-            self._load = asyncio.get_running_loop().create_task(self._make_ready(idle))
+        is_busy = self._turn.locked() or (self._load is not None and not self._load.done())
+        if not is_busy and self._find_idle() is not None:
+            self._load = asyncio.get_running_loop().create_task(self._make_ready())
 
     def make_way(self, name: str = "") -> None:
         """Whoever needs `turn` waits for no load that somebody else who is ready makes needless, nor for that of the
@@ -170,28 +166,44 @@ class Standby:
         if self._loading is not None and self._load is not None and (self.has_ready or self._loading.name == name):
             self._load.cancel()
 
-    async def _make_ready(self, idle: Member) -> None:
+    def _find_idle(self) -> Member | None:
+        """Who stands by and could hold a stage, in a chain that is whole."""
+        if any(member.is_gone for member in self._cluster.members):
+            return None
+        return next((spare for spare in self._cluster.spares if spare.layers is None and not spare.is_gone), None)
+
+    async def _make_ready(self) -> None:
+        async with self._turn:
+            idle = self._find_idle()
+            if idle is None:  # whoever had the turn before needed it
+                return
+            self._loading = idle
+            try:
+                await self._hooks.load(idle, self._choose_stage())
+            except MohawkError as error:
+                self.leave(idle, error)
+            except asyncio.CancelledError:
+                await idle.close()  # what it holds of a stage is unknown: it begins anew
+                raise
+            except Exception:  # the outermost edge: a fault of ours must not be the end of all repairs
+                log.exception("preparing a spare failed")
+                await idle.close()
+            finally:
+                self._loading = None
+                self._cluster.spares = [
+                    spare for spare in self._cluster.spares if spare is not idle or not spare.is_gone
+                ]
+        self.came.set()
+
+    def _choose_stage(self) -> LayerRange:
+        """The one that a spare is needed for most."""
         cluster = self._cluster
         held = [Spare(spare.name, spare.layers) for spare in cluster.spares if spare.layers is not None]
         stages = [
             (stage.layers, sum(part.sealed_bytes for part in run))
             for stage, run in zip(cluster.plan.stages, cluster.runs, strict=True)
         ]
-        try:
-            async with self._turn:
-                await self._hooks.load(idle, choose_readiness(stages, held))
-            self.came.set()
-        except MohawkError as error:
-            self.leave(idle, error)
-        except asyncio.CancelledError:
-            await idle.close()  # what it holds of a stage is unknown: it begins anew
-            raise
-        except Exception:  # the outermost edge: a fault of ours must not be the end of all repairs
-            log.exception("preparing a spare failed")
-            await idle.close()
-        finally:
-            self._loading = None
-            cluster.spares = [spare for spare in cluster.spares if spare is not idle or not spare.is_gone]
+        return choose_readiness(stages, held)
 
     async def _greet(self, target: Target) -> None:
         """One that does not answer is no failure: it may be starting."""
