@@ -244,6 +244,19 @@ def own_stage(spare: Member) -> str:
     return CHAIN[spare.layers.first]
 
 
+async def begin_endless_load(controller: SimulatedController, spare: Member) -> None:
+    """Of a spare that has no stage; it takes one at a time."""
+    begun = asyncio.Event()
+
+    async def load(_member: Member, _layers: LayerRange) -> None:
+        begun.set()
+        await asyncio.sleep(900.0)
+
+    controller.failover._standby._hooks = replace(controller.failover._hooks, load=load)
+    spare.layers = None
+    await begun.wait()
+
+
 def test_requests_wait_for_a_route_that_takes_its_time_when_the_only_spare_is_taken() -> None:
     """Stages forget behind the pass that they compute: with a real model that is seconds."""
 
@@ -270,15 +283,7 @@ def test_a_repair_waits_for_no_spare_that_loads_for_ever() -> None:
     async def story(controller: SimulatedController) -> None:
         ready, _ = controller.cluster.spares
         idle = controller.cluster.spares[1]
-        loads = asyncio.Event()
-
-        async def load_for_ever(_member: Member, _layers: LayerRange) -> None:
-            loads.set()
-            await asyncio.sleep(900.0)
-
-        controller.failover._standby._hooks = replace(controller.failover._hooks, load=load_for_ever)
-        idle.layers = None
-        await loads.wait()
+        await begin_endless_load(controller, idle)
         answer = ask(controller, 400)
         await asyncio.sleep(0.05)
         controller.worker(own_stage(ready)).kill()
@@ -291,15 +296,7 @@ def test_a_repair_waits_for_no_spare_that_loads_for_ever() -> None:
 def test_a_spare_that_loads_for_ever_can_be_drained() -> None:
     async def story(controller: SimulatedController) -> None:
         (spare,) = controller.cluster.spares
-        loads = asyncio.Event()
-
-        async def load_for_ever(_member: Member, _layers: LayerRange) -> None:
-            loads.set()
-            await asyncio.sleep(900.0)
-
-        controller.failover._standby._hooks = replace(controller.failover._hooks, load=load_for_ever)
-        spare.layers = None
-        await loads.wait()
+        await begin_endless_load(controller, spare)
         assert spare.name in await asyncio.wait_for(controller.failover.drain(spare.name), 5.0)
         await asyncio.sleep(5.0)
         assert controller.cluster.spares == []
