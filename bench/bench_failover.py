@@ -6,9 +6,9 @@ again takes.
 Random Llama of half a billion parameters, bfloat16, two workers and one spare; 8 streams. The second stage is lost by
 SIGKILL, and in a server of its own by SIGSTOP (its connections stay open and nothing answers). Figures, in seconds from
 the signal: `noticed`, until the controller's log says that the chain is broken; `taken_over`, until the log says who
-takes over; `first_token`, until the first stream goes on, which is where the longest pause that ends after the signal
-does; `all_streams`, until the last one does. `timeline`: tokens of all streams in each 50 ms, from 3 s before the
-signal to 6 s after.
+takes over; `first_token`, until the first stream goes on, which is where the longest pause does that began before that
+and ended after the signal; `all_streams`, until the last one does. `timeline`: tokens of all streams in each 50 ms,
+from 3 s before the signal to 6 s after.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from bench.answers import Answer, Outcome, run_job, session, timeline
 from bench.machine import describe_machine, write_result
 from bench.models import half_billion, small
-from bench.servers import Capacity, Server, mohawk_server
+from bench.servers import Capacity, Server, mohawk_server, wait_for_spares
 
 STREAMS = 8
 PROMPT_TOKENS = 32
@@ -71,6 +71,7 @@ def measure(model: Path, fault: str, arguments: argparse.Namespace, seed: int) -
     with mohawk_server(model, Capacity(), spares=1) as server, ThreadPoolExecutor(1) as pool:
         warm = [session(1, PROMPT_TOKENS, 8, chance) for _ in range(STREAMS)]
         run_job(server.address, warm)
+        wait_for_spares(server, 1)  # one that loads is no spare yet, and takes processors from those who answer
         asked = [session(1, PROMPT_TOKENS, arguments.tokens, chance) for _ in range(STREAMS)]
         job = pool.submit(run_job, server.address, asked)
         time.sleep(arguments.after)
@@ -89,7 +90,7 @@ def describe(outcome: Outcome, loss: Loss) -> dict[str, object]:
     firsts, lasts = zip(*((one.pieces[0], one.pieces[-1]) for one in outcome.answers), strict=True)
     if max(firsts) > signalled or min(lasts) < loss.moved - outcome.began:
         raise RuntimeError("not every stream was under way before and after: other --tokens, other --after")
-    resumed = [go_on(one, signalled) for one in outcome.answers]
+    resumed = [go_on(one, signalled, loss.moved - outcome.began) for one in outcome.answers]
     return {
         "noticed": loss.noticed - loss.signalled,
         "taken_over": loss.moved - loss.signalled,
@@ -100,9 +101,13 @@ def describe(outcome: Outcome, loss: Loss) -> dict[str, object]:
     }
 
 
-def go_on(answer: Answer, signalled: float) -> float:
-    """When its longest pause since then ended."""
-    pauses = [(after - before, after) for before, after in pairwise(answer.pieces) if after > signalled]
+def go_on(answer: Answer, signalled: float, moved: float) -> float:
+    """When the longest of its pauses ended in which the stage was lost or taken over: pieces that were on their way
+    may still come between the two.
+    """
+    pauses = [
+        (after - before, after) for before, after in pairwise(answer.pieces) if before < moved and after > signalled
+    ]
     return max(pauses)[1]
 
 

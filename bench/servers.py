@@ -31,7 +31,7 @@ STOP_SECONDS = 20.0
 @dataclass(frozen=True, slots=True)
 class Server:
     """One that answers now. `roots`: whom to trust, None for plain HTTP. `log`: what it says while it runs.
-    `processes`: role -> process id.
+    `processes`: role -> process id. `operators`: where `mohawk status` asks.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Server:
     roots: Path | None
     log: Path
     processes: dict[str, int] = field(default_factory=dict)
+    operators: str = ""
 
     @property
     def address(self) -> dict[str, object]:
@@ -84,7 +85,24 @@ def mohawk_server(
             key = Path(facts["api_key_file"]).read_text("ascii").strip()
             roles = {"controller": process.pid} | children(process.pid)
             roots = Path(facts["SSL_CERT_FILE"])
-            yield Server("mohawk", url.hostname, url.port, facts["model"], key, roots, log, roles)
+            operators = f"controller@127.0.0.1:{facts['operator_port']}"
+            yield Server("mohawk", url.hostname, url.port, facts["model"], key, roots, log, roles, operators)
+
+
+def wait_for_spares(server: Server, spares: int) -> None:
+    """Until so many stand by with a stage that they hold. Raises RuntimeError."""
+    home = server.log.parent
+    command = [sys.executable, "-P", "-m", "mohawk", "status", "--json", "--controller", server.operators]
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        answer = subprocess.run(
+            command, env=os.environ | {"MIE_HOME": str(home)}, capture_output=True, text=True, check=True
+        )
+        workers = json.loads(answer.stdout)["workers"]
+        if sum(worker["is_spare"] and bool(worker["run_id"]) for worker in workers) >= spares:
+            return
+        time.sleep(1.0)
+    raise RuntimeError("no spare got ready")
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from tests.hosts.site import HostedCluster, on_loopback
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
 WORKERS = ("w1", "w2", "w3")
-EVEN = ("--plan", "even")
 LIMIT_SECONDS = 5.0
 HEAL_SECONDS = 120.0
 """A worker that failed is left alone for a while before it is asked again."""
@@ -38,7 +37,7 @@ def cluster(tmp_path: Path) -> Iterator[HostedCluster]:
     source = build_endless(tmp_path / "endless", 1024)
     with on_loopback(tmp_path / "hosts", "operator", *WORKERS) as made:
         made.prepare(source, WORKERS)
-        controller = made.start_controller(WORKERS, *EVEN)
+        controller = made.start_controller(WORKERS)
         controller.errors_until("waiting for w1")
         for name in WORKERS:
             made.join(name, made.token(name))
@@ -81,7 +80,7 @@ def test_a_controller_is_killed_and_started_again(
             list(lines)
     begin = time.monotonic()
     cluster.nodes.pop("controller").kill()
-    cluster.start_controller(WORKERS, *EVEN).read_until("serving endless")
+    cluster.start_controller(WORKERS).read_until("serving endless")
     seconds = time.monotonic() - begin
     with capsys.disabled():
         print(f"\nkill -9 of the controller: {seconds:.2f} s until the next one serves", end="")

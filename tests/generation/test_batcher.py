@@ -285,6 +285,16 @@ def test_over_another_chain_everybody_begins_again_from_their_tokens() -> None:
     assert shape(order) == [(1, 0, 4, True), (2, 0, 4, True)]
 
 
+def test_who_was_interrupted_does_not_wait_for_those_who_go_on_already() -> None:
+    batcher = make_batcher(*(make_sequence(number, prompt=20, new=9) for number in (1, 2)), budget=40, kv_tokens=512)
+    step(batcher)
+    batcher.restart()
+    assert shape(step(batcher)[0]) == [(1, 0, 21, True), (2, 0, 19, False)]
+    batcher.add(make_sequence(3, prompt=60))
+    assert shape(step(batcher)[0]) == [(1, 21, 1, True), (2, 19, 2, True), (3, 0, 37, False)]
+    assert shape(step(batcher)[0]) == [(1, 22, 1, True), (2, 21, 1, True), (3, 37, SMALLEST_PIECE, False)]
+
+
 def test_a_sequence_that_can_never_fit_is_the_callers_fault() -> None:
     with pytest.raises(UsageError) as refusal:
         make_batcher(make_sequence(1, prompt=60, new=5))

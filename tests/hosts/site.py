@@ -90,6 +90,7 @@ class HostedCluster:
         secret.write_text("a key of forty characters or so, at least")
 
     def start_controller(self, workers: Sequence[str], *more: object) -> Mohawk:
+        """Every one of these workers gets a stage: what is measured on a busy machine must not leave one out."""
         operator, address = self.home("operator"), self.hosts["operator"].address
         targets = [part for name in workers for part in ("--worker", f"{name}={self.hosts[name].address}:8003")]
         identities = operator / "identities"
@@ -98,7 +99,7 @@ class HostedCluster:
             "operator",
             *("controller", "run", "--model", operator / "sealed", "--identity", identities / "controller"),
             *("--api-identity", identities / "api", "--api-key-file", operator / "api.key", "--dtype", "float32"),
-            *("--host", address, "--join-host", address, *targets, *more),
+            *("--host", address, "--join-host", address, "--plan", "even", *targets, *more),
         )
 
     def token(self, name: str, *more: object) -> str:

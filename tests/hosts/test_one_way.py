@@ -35,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedCluster]
     source = build_endless(folder / "endless", 1024)
     with hosted(folder / "hosts", "operator", *WORKERS) as made:
         made.prepare(source, WORKERS)
-        controller = made.start_controller(WORKERS, "--plan", "even")
+        controller = made.start_controller(WORKERS)
         controller.errors_until("waiting for w1")
         for name in WORKERS:
             made.join(name, made.token(name))

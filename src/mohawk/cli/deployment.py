@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 """Told what is being done, the bytes done, and the bytes in all."""
 FIRST_PAUSE_SECONDS = 0.25
+PAUSE_WITH_SPARES_SECONDS = 3.0
+"""A process that starts takes a core for four seconds; until then a spare on this machine has computed again what the
+lost one knew, and answers go on.
+"""
 LONGEST_PAUSE_SECONDS = 30.0
 API_HOSTS = ("localhost", "127.0.0.1")
 
@@ -184,11 +188,12 @@ class Deployment:
         """Start a worker that ended again, where it was: killed, or because it lost its controller and with it the
         right to its keys. One that ends again and again is left alone for longer each time.
         """
-        pause = FIRST_PAUSE_SECONDS
+        first = PAUSE_WITH_SPARES_SECONDS if self.options.spares else FIRST_PAUSE_SECONDS
+        pause = first
         while True:
             child, since = self.children[place], time.monotonic()
             await child.process.wait()
-            pause = FIRST_PAUSE_SECONDS if time.monotonic() - since > LONGEST_PAUSE_SECONDS else 2 * pause
+            pause = first if time.monotonic() - since > LONGEST_PAUSE_SECONDS else 2 * pause
             await child.stop()  # our end of its pipe
             log.warning("%s ended (%s); it is started again", child.name, child.process.returncode)
             await self._restart(authority, place, pause)

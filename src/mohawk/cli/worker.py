@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from mohawk.host.identity import IdentityPlace, NodeIdentity
     from mohawk.identity.credentials import NodeCredentials
 
-SPIN_COUNT = "30000"
-"""OpenMP threads of an idle worker spin that long before they sleep. The default (forever, nearly) takes the cores from
-the worker whose turn it is: 40 % of the tokens per second (bench/README.md).
+SPIN_COUNT = "5000"
+"""OpenMP threads spin that long before they sleep. The default (forever, nearly) takes the cores from the worker whose
+turn it is: 40 % of the tokens per second. Less than this costs speed where nothing else computes; more costs it where
+anything does, since threads then spin in wait for one that is not let run (bench/README.md).
 """
 
 app = typer.Typer(help="Hold one sealed slice and compute.", no_args_is_help=True)

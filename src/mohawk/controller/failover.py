@@ -159,7 +159,12 @@ class Failover:
             self._in_vain += 1
             if self._in_vain >= REPAIRS_IN_VAIN:
                 self._engine.give_up(error)
-            await asyncio.sleep(RETRY_SECONDS)
+            if not self._knows_better():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _knows_better(self) -> bool:
+        """The attempt failed because somebody was gone of whom it was not known yet, and a spare is there."""
+        return self._standby.has_ready and any(member.is_gone for member in self._cluster.members)
 
     async def _mend(self, error: MohawkError) -> None:
         cluster = self._cluster

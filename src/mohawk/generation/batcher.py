@@ -96,6 +96,8 @@ class Batcher:
         self._running: dict[int, Sequence] = {}
         self._queued: dict[int, Sequence] = {}
         self._flights: dict[int, _Flight] = {}
+        self._interrupted: set[int] = set()
+        """Sequences that ran when the stages lost everything, and are not computed again yet."""
         self._steps = 0
         self.admitted = 0
         """Sequences that left the queue for the stages for the first time, in all."""
@@ -212,6 +214,7 @@ class Batcher:
         their tokens.
         """
         self._flights.clear()
+        self._interrupted.update(self._running)
         for sequence in sorted(self._running.values(), key=_urgency):
             sequence.forget()
             self._queue(sequence)
@@ -224,9 +227,7 @@ class Batcher:
         self._decode(batch)
         if batch.parts and self.pace.is_unsure:
             return batch
-        decoding = sum(sequence.is_decoding for sequence in self._running.values())
-        if decoding and decoding >= len(self._running) - decoding + len(self._waiting):
-            # more people read than wait for their first token: a crowd's prompts are not held up for one reader
+        if self._spares_readers():
             batch.budget = min(batch.budget, self.pace.allowance())
         for sequence in sorted(self._running.values(), key=_urgency):
             if batch.budget and sequence.pending > 1 and not sequence.failures:
@@ -234,6 +235,19 @@ class Batcher:
         while batch.budget and (newcomer := self._admit(batch, suspects=False)):
             batch.take(newcomer, min(newcomer.pending, batch.budget))
         return batch
+
+    def _spares_readers(self) -> bool:
+        """Whether prompts are taken in small pieces: more people read than wait for their first token, for a crowd's
+        prompts are not held up for one reader; nor are those who were interrupted while they read.
+        """
+        running = self._running
+        self._interrupted = {
+            number
+            for number in self._interrupted
+            if number in self._queued or (number in running and not running[number].is_decoding)
+        }
+        decoding = sum(sequence.is_decoding for sequence in running.values())
+        return 0 < decoding >= len(running) - decoding + len(self._waiting) and not self._interrupted
 
     def _decode(self, batch: _Batch) -> None:
         """One token of each sequence that waits for its turn, the longest since its last one first. With several steps
