@@ -53,6 +53,7 @@ def test_calls_are_found_however_the_text_is_cut(text: str, shown: str, names: l
         '<tool_call>{"name": "other", "arguments": {}}</tool_call>',
         '<tool_call>{"name": "weather", "arguments": "x"}</tool_call>',
         '<tool_call>{"name": ["weather"], "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "weather", "arguments": {"city": "\\ud83d"}}</tool_call>',
         '{"name": "weather"}',
         '{"city": "Köln"}',
         "{ not JSON",

@@ -247,19 +247,6 @@ def own_stage(spare: Member) -> str:
     return CHAIN[spare.layers.first]
 
 
-async def begin_endless_load(controller: SimulatedController, spare: Member) -> None:
-    """Of a spare that has no stage; it takes one at a time."""
-    begun = asyncio.Event()
-
-    async def load(_member: Member, _layers: LayerRange) -> None:
-        begun.set()
-        await asyncio.sleep(900.0)
-
-    controller.failover._standby._hooks = replace(controller.failover._hooks, load=load)
-    spare.layers = None
-    await begun.wait()
-
-
 def test_requests_wait_for_a_route_that_takes_its_time_when_the_only_spare_is_taken() -> None:
     """Stages forget behind the pass that they compute: with a real model that is seconds."""
 
@@ -276,33 +263,6 @@ def test_requests_wait_for_a_route_that_takes_its_time_when_the_only_spare_is_ta
         await asyncio.sleep(0.05)
         controller.worker(own_stage(spare)).kill()
         assert await answer == 400
-
-    perform(shape(1), story)
-
-
-def test_a_repair_waits_for_no_spare_that_loads_for_ever() -> None:
-    """While another one is ready. Who loads has no key and no stage: it must not be able to hold up those who have."""
-
-    async def story(controller: SimulatedController) -> None:
-        ready, _ = controller.cluster.spares
-        idle = controller.cluster.spares[1]
-        await begin_endless_load(controller, idle)
-        answer = ask(controller, 400)
-        await asyncio.sleep(0.05)
-        controller.worker(own_stage(ready)).kill()
-        assert await answer == 400
-        assert idle.is_gone, "it begins anew"
-
-    perform(shape(2), story)
-
-
-def test_a_spare_that_loads_for_ever_can_be_drained() -> None:
-    async def story(controller: SimulatedController) -> None:
-        (spare,) = controller.cluster.spares
-        await begin_endless_load(controller, spare)
-        assert spare.name in await asyncio.wait_for(controller.failover.drain(spare.name), 5.0)
-        await asyncio.sleep(5.0)
-        assert controller.cluster.spares == []
 
     perform(shape(1), story)
 
@@ -367,5 +327,19 @@ def test_a_spare_that_is_about_to_be_made_ready_when_the_chain_breaks_takes_the_
         controller.worker(CHAIN[1]).kill()
         await seconds_until_whole(controller, 5.0)
         assert names(controller)[1] == spare.name
+
+    perform(shape(1), story)
+
+
+def test_speeds_are_not_compared_across_a_change_of_who_holds_what() -> None:
+    """Whoever gave layers away would look slow for what it holds now, and be drained."""
+
+    async def story(controller: SimulatedController) -> None:
+        (spare,) = controller.cluster.spares
+        speed = controller.failover._speed
+        speed.find_slow()
+        assert speed._before
+        await controller.failover.drain(own_stage(spare))
+        assert not speed._before
 
     perform(shape(1), story)

@@ -16,6 +16,7 @@ from mohawk.checkpoint.slicer import SliceSource
 from mohawk.model.loading import build_stage
 from mohawk.model.stage import Segment, Stage
 from mohawk.model.tensors import TensorView
+from mohawk.model.turns import BUILDING
 from mohawk.nouns.model import DataType, LayerRange
 
 
@@ -98,7 +99,8 @@ def decode_alone(folder: Path, prompts: Sequence[Sequence[int]], new_tokens: int
     """Greedy tokens of the unsplit, plain transformers model, one prompt after the other."""
     from transformers import AutoModelForCausalLM, DynamicCache
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with BUILDING:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     outputs = []
     for prompt in prompts:
         cache, new, found = DynamicCache(config=model.config), list(prompt), []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from mohawk.errors import ArtifactError, UnsupportedModelError, UsageError
 from mohawk.model.families import read_config
@@ -58,6 +60,28 @@ def test_building_a_stage_needs_no_network(llama: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     open_stage(llama, LayerRange(0, 5))
+
+
+def test_two_stages_are_never_built_at_the_same_time(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers replaces methods of its own classes while it builds; two at once would leave them replaced."""
+    build, tie = PreTrainedModel.from_pretrained.__func__, PreTrainedModel.tie_weights
+    building: list[int] = []
+    most = 0
+
+    def watched(*arguments: object, **options: object) -> Any:
+        nonlocal most
+        building.append(1)
+        most = max(most, len(building))
+        try:
+            return build(*arguments, **options)
+        finally:
+            building.pop()
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(watched))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda layer: open_stage(llama, LayerRange(layer, layer)), [0, 1, 2, 3] * 2))
+    assert most == 1
+    assert PreTrainedModel.tie_weights is tie
 
 
 def test_checkpoints_without_the_base_models_prefix(tmp_path: Path) -> None:

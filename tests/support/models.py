@@ -79,9 +79,11 @@ def build_model(
     import torch
     from transformers import AutoModelForCausalLM
 
+    from mohawk.model.turns import BUILDING
+
     config = build_config(family, layers=layers)
     config.dtype = getattr(torch, dtype)
-    with torch.random.fork_rng(devices=[]):
+    with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=config.dtype).eval()
         embedding = model.get_input_embeddings().weight

@@ -127,7 +127,17 @@ class CallReader:
         arguments = entry.get("arguments", entry.get("parameters"))
         if not isinstance(arguments, dict):
             return None
-        return name, json.dumps(arguments, ensure_ascii=False)
+        text = json.dumps(arguments, ensure_ascii=False)
+        return (name, text) if _is_encodable(text) else None
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether it can be sent: JSON lets a model write half a surrogate pair, which UTF-8 has no bytes for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _beginning_of_tag(text: str) -> int:

@@ -55,6 +55,9 @@ async def start_worker(identity: NodeIdentity, folder: Path, port: int = 0) -> C
     theirs, ours = os.pipe()
     try:
         process = await _spawn(theirs, folder, log, port)
+    except BaseException:
+        os.close(ours)
+        raise
     finally:
         os.close(theirs)
     child = Child(name, 0, process, ours, log)

@@ -47,10 +47,11 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 """Told what is being done, the bytes done, and the bytes in all."""
 FIRST_PAUSE_SECONDS = 0.25
-PAUSE_WITH_SPARES_SECONDS = 3.0
-"""A process that starts takes a core for four seconds; until then a spare on this machine has computed again what the
-lost one knew, and answers go on.
+COURTESY_SECONDS = 3.0
+"""A process that starts takes a core for four seconds. It waits until whoever took the lost one's place has computed
+again what that one knew, and answers go on.
 """
+LOOK_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 30.0
 API_HOSTS = ("localhost", "127.0.0.1")
 
@@ -188,15 +189,30 @@ class Deployment:
         """Start a worker that ended again, where it was: killed, or because it lost its controller and with it the
         right to its keys. One that ends again and again is left alone for longer each time.
         """
-        first = PAUSE_WITH_SPARES_SECONDS if self.options.spares else FIRST_PAUSE_SECONDS
-        pause = first
+        pause = FIRST_PAUSE_SECONDS
         while True:
             child, since = self.children[place], time.monotonic()
             await child.process.wait()
-            pause = first if time.monotonic() - since > LONGEST_PAUSE_SECONDS else 2 * pause
+            pause = FIRST_PAUSE_SECONDS if time.monotonic() - since > LONGEST_PAUSE_SECONDS else 2 * pause
             await child.stop()  # our end of its pipe
             log.warning("%s ended (%s); it is started again", child.name, child.process.returncode)
+            await self._let_others_go_first()
             await self._restart(authority, place, pause)
+
+    async def _let_others_go_first(self) -> None:
+        """For as long as the chain can do without who ended."""
+        for _ in range(int(COURTESY_SECONDS / LOOK_SECONDS)):
+            if self._is_missed():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _is_missed(self) -> bool:
+        """Whether a stage is lost, and nobody stands by who could take it."""
+        if self.controller is None:
+            return True
+        cluster = self.controller.cluster
+        stands_by = any(spare.ready is not None and not spare.is_gone for spare in cluster.spares)
+        return any(member.is_gone for member in cluster.members) and not stands_by
 
     async def _restart(self, authority: AuthorityFolder, place: int, pause: float) -> None:
         while True:
@@ -206,6 +222,9 @@ class Deployment:
                 self.children[place] = await self._start_worker(authority, child.name, child.port)
             except MohawkError as error:
                 log.error("%s could not be started again: %s (%s)", child.name, error.message, error.hint)
+                pause *= 2
+            except OSError as error:  # no memory, or no file, is left: it may be better later
+                log.error("%s could not be started again: %s", child.name, error.strerror)
                 pause *= 2
             else:
                 return

@@ -106,7 +106,7 @@ class Engine:
 
     async def encode_text(self, text: str) -> list[int]:
         """A plain prompt's token ids. Raises UsageError."""
-        return await asyncio.to_thread(self._prompting.encode_text, text)
+        return await self._prompting.in_thread(self._prompting.encode_text, text)
 
     @property
     def call_style(self) -> CallStyle | None:
@@ -114,7 +114,7 @@ class Engine:
 
     async def encode_chat(self, messages: list[JsonObject], tools: list[dict[str, object]]) -> list[int]:
         """A conversation's token ids, by the model's own template. Raises UsageError, TooLargeError, HostError."""
-        return await asyncio.to_thread(self._prompting.encode_chat, messages, tools)
+        return await self._prompting.in_thread(self._prompting.encode_chat, messages, tools)
 
     async def check_grammar(self, grammar: Grammar) -> None:
         """Raises UsageError: it does not compile within bounds; UnavailableError."""

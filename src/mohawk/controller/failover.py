@@ -61,6 +61,8 @@ class Failover:
         """Since the last route was set."""
         self._is_filling = False
         """Somebody is about to take a stage that was lost, until the route is set or cannot be."""
+        self._has_turn = False
+        """A repair is at work, and does not wait for who else changes the chain."""
         self._tasks: list[asyncio.Task[None]] = []
         self._in_vain = 0
         self._speed = Speed(cluster)
@@ -135,16 +137,18 @@ class Failover:
 
     def _despair(self, error: MohawkError) -> None:
         """Requests hear it, and the repair goes on."""
-        if not self._is_filling and not self._standby.has_ready:
+        if not self._is_filling and not (self._standby.has_ready and self._has_turn):
             lost = next((member for member in self._cluster.members if member.is_gone), None)
             self._engine.give_up(error if lost is None else _nobody_for(lost))
 
     async def _try_to_mend(self, error: MohawkError) -> None:
         begin = time.monotonic()
         while True:
-            self._standby.make_way()
+            is_whole = not any(member.is_gone for member in self._cluster.members)
+            self._standby.make_way(at_any_cost=is_whole)  # then a new route is all that is needed
             try:
                 async with self.turn:
+                    self._has_turn = True
                     await self._mend(error)
                 log.info("the chain is whole again after %.2f s", time.monotonic() - begin)
                 return
@@ -155,7 +159,7 @@ class Failover:
                 log.exception("the repair failed")
                 error = UnavailableError("internal error while the chain was repaired")
             finally:
-                self._is_filling = False
+                self._is_filling = self._has_turn = False
             self._in_vain += 1
             if self._in_vain >= REPAIRS_IN_VAIN:
                 self._engine.give_up(error)
@@ -272,6 +276,7 @@ class Failover:
             self._engine.on_broken(None, error)
             raise
         self._hooks.rekey()
+        self._speed.forget()
         self._engine.resume()
 
     async def let_go(self, member: Member) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from mohawk.artifact.strict_json import JsonObject
 from mohawk.checkpoint.settings import TextSettings
@@ -13,6 +17,13 @@ from mohawk.checkpoint.tokenizer import Tokenizer
 from mohawk.controller.grammars import GrammarTrial
 from mohawk.errors import UsageError
 from mohawk.nouns.tools import CallStyle
+
+THREADS = 8
+"""In which prompts are read: of their own, or a crowd of long ones would keep a repair from the model's key, which is
+opened in a thread too.
+"""
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 class Prompting:
@@ -30,6 +41,17 @@ class Prompting:
         self._template = None if template is None else ChatTemplate(template, read_special_tokens(sides))
         ends = {*settings.end_of_sequence, *([self._tokenizer.end] if self._tokenizer.end is not None else [])}
         self.end_of_sequence = frozenset(ends)
+        self._threads = ThreadPoolExecutor(THREADS, "prompting")
+
+    async def in_thread(
+        self,
+        method: Callable[Parameters, Result],
+        *arguments: Parameters.args,
+        **options: Parameters.kwargs,
+    ) -> Result:
+        """What `method`, one of these, gives."""
+        work = partial(method, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def encode_text(self, text: str) -> list[int]:
         """Raises UsageError."""
@@ -58,7 +80,8 @@ class Prompting:
         return self._tokenizer.token_bytes(token)
 
     def close(self) -> None:
-        """End the child processes."""
+        """End threads and child processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self.grammars.close()
         if self._template is not None:
             self._template.close()

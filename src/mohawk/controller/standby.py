@@ -159,11 +159,14 @@ class Standby:
         if not is_busy and self._find_idle() is not None:
             self._load = asyncio.get_running_loop().create_task(self._make_ready())
 
-    def make_way(self, name: str = "") -> None:
+    def make_way(self, name: str = "", *, at_any_cost: bool = False) -> None:
         """Whoever needs `turn` waits for no load that somebody else who is ready makes needless, nor for that of the
         worker `name`: a worker that loads for ever keeps no repair from being done, and nobody from being drained.
+        `at_any_cost`: for no load at all.
         """
-        if self._loading is not None and self._load is not None and (self.has_ready or self._loading.name == name):
+        if self._loading is None or self._load is None:
+            return
+        if at_any_cost or self.has_ready or self._loading.name == name:
             self._load.cancel()
 
     def _find_idle(self) -> Member | None:
@@ -220,5 +223,7 @@ class Standby:
         member.can_replace = self.can_replace
         self._hooks.welcome(member)
         self._cluster.spares.append(member)
+        if any(one.is_gone for one in self._cluster.members):
+            self.make_way()  # a repair may be waiting for a load that this one makes needless
         log.info("%s stands by", member.name)
         self.came.set()

@@ -227,14 +227,34 @@ class Batcher:
         self._decode(batch)
         if batch.parts and self.pace.is_unsure:
             return batch
+        prompts = [one for one in self._running.values() if one.pending > 1 and not one.failures]
+        prompts.sort(key=_urgency)
         if self._spares_readers():
             batch.budget = min(batch.budget, self.pace.allowance())
-        for sequence in sorted(self._running.values(), key=_urgency):
-            if batch.budget and sequence.pending > 1 and not sequence.failures:
+            if prompts:
+                self._let_by(prompts, batch)
+        for sequence in prompts:
+            if batch.budget and sequence not in batch:
                 batch.take(sequence, min(sequence.pending, batch.budget))
         while batch.budget and (newcomer := self._admit(batch, suspects=False)):
             batch.take(newcomer, min(newcomer.pending, batch.budget))
         return batch
+
+    def _let_by(self, prompts: list[Sequence], batch: _Batch) -> None:
+        """Up to half of a small piece goes to those with less to read than the first, and as urgent: a question of one
+        line does not wait until a long document is read.
+        """
+        first = prompts[0]
+        half = batch.budget // 2
+        others = [one for one in prompts[1:] if _goes_by(one, first)]
+        for sequence in sorted(others, key=lambda one: one.pending):
+            if half:
+                count = min(sequence.pending, half)
+                batch.take(sequence, count)
+                half -= count
+        newcomer = self._waiting.next()
+        if half and newcomer is not None and _goes_by(newcomer, first) and self._admit(batch, suspects=False):
+            batch.take(newcomer, min(newcomer.pending, half))
 
     def _spares_readers(self) -> bool:
         """Whether prompts are taken in small pieces: more people read than wait for their first token, for a crowd's
@@ -295,6 +315,7 @@ class Batcher:
             return None
         opening = self._account.open(sequence, spare=len(self._running))
         if opening is None:
+            self._interrupted.discard(sequence.id)  # it waits for others to end, whatever this step reads
             return None
         self._running[sequence.id] = self._waiting.take()
         del self._queued[sequence.id]
@@ -308,7 +329,7 @@ class Batcher:
         order = StepOrder(
             number=self._steps,
             segments=tuple(_segment(sequence, count) for sequence, count in batch.parts),
-            token_ids=tuple(token for sequence, count in batch.parts for token in _next_tokens(sequence, count)),
+            token_ids=tuple(token for sequence, count in batch.parts for token in sequence.next_tokens(count)),
             openings=tuple(batch.openings),
             growths=tuple(changes.growths),
             closed=tuple(changes.closed),
@@ -368,11 +389,11 @@ def _urgency(sequence: Sequence) -> tuple[int, int]:
     return (sequence.request.caller.priority, sequence.id)
 
 
+def _goes_by(other: Sequence, first: Sequence) -> bool:
+    """Whether `other` need not wait until the prompt of `first` is read."""
+    return other.pending < first.pending and other.request.caller.priority <= first.request.caller.priority
+
+
 def _segment(sequence: Sequence, count: int) -> Segment:
     start = sequence.computed + sequence.flying
     return Segment(sequence.id, start, count, sample=count == sequence.pending)
-
-
-def _next_tokens(sequence: Sequence, count: int) -> list[int]:
-    start = sequence.computed + sequence.flying
-    return sequence.history[start : start + count]

@@ -120,6 +120,11 @@ class Sequence:
         """It needs one token of each step, or has it under way."""
         return self.pending <= 1
 
+    def next_tokens(self, count: int) -> list[int]:
+        """The first `count` of those that are pending."""
+        start = self.computed + self.flying
+        return self.history[start : start + count]
+
     def append(self, token: int) -> FinishReason | None:
         """Take a sampled token; the reason when it is the last one."""
         self.history.append(token)

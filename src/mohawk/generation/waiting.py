@@ -2,8 +2,8 @@
 
 The virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024): each tenant has a
 counter of the tokens it was served, and the one with the lowest goes first, so that a tenant who asks for much delays
-nobody but itself. A tenant that comes back after a pause is lifted to the lowest counter of those who wait: idling
-saves up no claim.
+nobody but itself. A tenant that comes back after a pause is lifted to the lowest counter of those who wait, or, when
+nobody does, to that of whoever had the last turn: idling saves up no claim.
 
 Within a tenant the more urgent go first, but not for ever: those who were passed over `PATIENCE` times in a row get the
 next turn. Whoever is first among the equally urgent waits for `PATIENCE` turns of its tenant, and one more for each
@@ -70,6 +70,8 @@ class WaitingRoom:
         self._size = 0
         self._gone: set[int] = set()
         """Left while waiting; taken out of the heaps when they come up."""
+        self._last: _Tenant | None = None
+        """Who had the last turn."""
 
     def __len__(self) -> int:
         return self._size
@@ -79,8 +81,10 @@ class WaitingRoom:
         caller = sequence.request.caller
         tenant = self._tenants.setdefault(caller.tenant, _Tenant())
         if not tenant.waiting():
-            lowest = min((other.served for other in self._tenants.values() if other.waiting()), default=tenant.served)
-            tenant.served = max(tenant.served, lowest)
+            served = [other.served for other in self._tenants.values() if other.waiting()]
+            if not served and self._last is not None:
+                served = [self._last.served]
+            tenant.served = max(tenant.served, min(served, default=0.0))
         heapq.heappush(tenant.lanes[caller.priority].waiting, (sequence.id, sequence))
         self._size += 1
 
@@ -101,6 +105,7 @@ class WaitingRoom:
         assert sequence is not None  # the caller looked
         tenant = self._tenants[sequence.request.caller.tenant]
         tenant.take()
+        self._last = tenant
         self._size -= 1
         self._drop_gone(tenant)
         if not sequence.attempt:

@@ -19,6 +19,7 @@ from mohawk.model.kv_pool import KVPool
 from mohawk.model.slicing import slice_class
 from mohawk.model.stage import Stage
 from mohawk.model.tensors import TORCH_TYPES, TensorView, to_tensor
+from mohawk.model.turns import BUILDING
 from mohawk.nouns.model import DataType, LayerRange
 
 
@@ -81,9 +82,10 @@ def _fill(
         config.tie_word_embeddings = False  # the slice owns one of the two at most; the head has its own name by now
     config._attn_implementation = POOL_ATTENTION
     try:
-        model, report = family.from_pretrained(
-            None, config=config, state_dict=dict(state), dtype=compute, output_loading_info=True
-        )
+        with BUILDING:
+            model, report = family.from_pretrained(
+                None, config=config, state_dict=dict(state), dtype=compute, output_loading_info=True
+            )
     except MohawkError:
         raise
     except Exception as error:  # another project's loader over tensors of any shape raises anything

@@ -17,6 +17,7 @@ from mohawk.model.families import read_config
 from mohawk.model.family_trial import try_family
 from mohawk.model.stage import Segment, Stage
 from mohawk.model.tensors import TORCH_TYPES
+from mohawk.model.turns import BUILDING
 from mohawk.nouns.families import is_known
 
 _FIRST, _SECOND = -1, -2
@@ -95,7 +96,7 @@ def check_family(config: bytes) -> None:
 def _reason_against(config: PretrainedConfig) -> str:
     """Why the family cannot be served; empty when it can."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with BUILDING, torch.random.fork_rng(devices=[]):
             try_family(config)
     except UnsupportedModelError as error:
         return error.message

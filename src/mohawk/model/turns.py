@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+BUILDING = RLock()
+"""Held while transformers builds a model: it replaces methods of its classes and torch's default type meanwhile, for
+the whole process, and two at once leave them replaced. Then no tied weight is tied any more, and stages compute
+nonsense.
+"""
 
 
 class Turns(Protocol):
