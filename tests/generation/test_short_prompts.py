@@ -6,6 +6,7 @@ import pytest
 
 from mohawk.generation.batcher import Batcher
 from mohawk.generation.session import Caller, Priority
+from mohawk.nouns.model import BLOCK_TOKENS
 from tests.generation.test_batcher import ANYBODY, make_batcher, make_sequence, shape, step
 
 Shape = list[tuple[int, int, int, bool]]
@@ -48,3 +49,17 @@ def test_a_long_prompt_is_read_though_short_ones_come_for_ever(batcher: Batcher)
     for number in range(5, 9):
         batcher.add(make_sequence(number, prompt=6, new=1))
         assert prompts(batcher)[-1][::2] == (4, 6)
+
+
+def test_one_that_was_interrupted_and_finds_no_room_stops_no_piece_from_being_small() -> None:
+    """It waits for others to end, however little or much each step reads."""
+    readers = [make_sequence(number, prompt=15, new=70) for number in (1, 2, 3)]
+    batcher = make_batcher(*readers, budget=600, kv_tokens=17 * BLOCK_TOKENS)
+    for _ in range(2):
+        step(batcher)
+    assert batcher.running == 3
+    batcher.restart()
+    for _ in range(2):
+        step(batcher)
+    assert (batcher.running, batcher.waiting) == (2, 1)
+    assert batcher._spares_readers()
